@@ -1,1 +1,26 @@
-//! placeholder
+//! The agent's decisions, and nothing else.
+//!
+//! [`step`] is the update state machine: `(state, event, now) → (state, effects)`. Around it:
+//! [`admit`] (may this bundle run here?), [`resolve`] (manifest and variables → what shall run),
+//! [`plan`] (what changes), [`trial`] (did it go well?), [`supervise`] (restart it when?),
+//! [`retry`] (how long to wait), [`record`] and [`slots`] (what survives a power cut, as bytes).
+//!
+//! Nothing in here reads a clock, a disk, a socket or randomness, logs, or awaits: time and chance
+//! are arguments. The crate builds without `std`, and its `clippy.toml` bans the rest.
+#![no_std]
+
+extern crate alloc;
+
+pub mod admit;
+mod app;
+pub mod plan;
+pub mod record;
+pub mod resolve;
+pub mod retry;
+pub mod slots;
+mod step;
+pub mod supervise;
+pub mod trial;
+
+pub use app::{AppState, Cause, Generation, GenerationId, Intent, Phase};
+pub use step::{Effect, Event, Illegal, Outcome, OutcomeKind, step};
