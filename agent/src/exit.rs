@@ -1,0 +1,24 @@
+//! Exit codes: a contract with scripts. Never reused for another meaning.
+
+/// Done.
+pub(crate) const DONE: u8 = 0;
+/// Failure that no other code names.
+pub(crate) const FAILURE: u8 = 1;
+/// The command line or the configuration is wrong.
+pub(crate) const USAGE: u8 = 2;
+/// The bundle was refused: signature, target, expiry, sequence.
+pub(crate) const REFUSED: u8 = 10;
+/// Not enough space on the disk.
+pub(crate) const NO_SPACE: u8 = 11;
+/// The container runtime does not answer.
+pub(crate) const RUNTIME_UNREACHABLE: u8 = 12;
+/// The bundle could not be read to its end.
+pub(crate) const DOWNLOAD_FAILED: u8 = 13;
+/// Locked, or outside its window.
+pub(crate) const LOCKED: u8 = 14;
+/// The update failed and was rolled back.
+pub(crate) const ROLLED_BACK: u8 = 20;
+/// The update failed, and so did the rollback.
+pub(crate) const ROLLBACK_FAILED: u8 = 21;
+/// The device runs this bundle with these settings already.
+pub(crate) const ALREADY_CURRENT: u8 = 30;
