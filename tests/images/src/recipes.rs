@@ -230,7 +230,7 @@ fn mosquitto(version: Version) -> ImageRecipe {
          persistence_location /data/\n\
          autosave_interval 60\n\
          sys_interval {}\n\
-         log_dest stdout\n",
+         log_dest stderr\n",
         version.number(),
         3 - version.number(),
     );
@@ -281,8 +281,14 @@ fn nginx(version: Version) -> ImageRecipe {
         \x20   fastcgi_temp_path /tmp/fastcgi;\n\
         \x20   uwsgi_temp_path /tmp/uwsgi;\n\
         \x20   scgi_temp_path /tmp/scgi;\n\
+        \x20   include /tmp/resolver*.conf;\n\
         \x20   include /etc/nginx/conf.d/*.conf;\n\
         }\n";
+    // nginx looks names up again only through a resolver that its configuration names.
+    let start = "#!/bin/sh\n\
+        server=$(awk '$1 == \"nameserver\" && $2 !~ /:/ { print $2; exit }' /etc/resolv.conf)\n\
+        [ -z \"$server\" ] || echo \"resolver $server valid=1s;\" > /tmp/resolver.conf\n\
+        exec nginx -e stderr -g 'daemon off;'\n";
     let site = "server {\n    listen 8080;\n    root /var/www/html;\n}\n";
     let page = format!("nginx test image {}\n", version.number());
     let file = |path, text: String| Step::File {
@@ -298,9 +304,14 @@ fn nginx(version: Version) -> ImageRecipe {
         file("etc/nginx/nginx.conf", settings.to_owned()),
         file("etc/nginx/conf.d/default.conf", site.to_owned()),
         file("var/www/html/index.html", page),
+        Step::File {
+            path: "usr/bin/nginx-start",
+            mode: 0o755,
+            text: start.to_owned(),
+        },
     ];
     let mut config = config(Image::Nginx, version, "33", "8080/tcp");
-    config.cmd = vec!["nginx", "-e", "stderr", "-g", "daemon off;"];
+    config.cmd = vec!["nginx-start"];
     config.stop_signal = "SIGQUIT";
     ImageRecipe {
         name: Image::Nginx.name(),
