@@ -8,8 +8,17 @@
 
 mod container;
 mod error;
+#[cfg(feature = "fake")]
+pub mod fake;
 mod image;
+#[cfg(any(feature = "podman", feature = "fake"))]
+mod rfc3339;
 mod runtime;
+
+/// Most bytes of a command's output that [`Runtime::exec`] gives.
+pub const EXEC_OUTPUT_BYTES_MAX: usize = 64 << 10;
+/// Most bytes of a log line; a longer one comes as several.
+pub const LOG_LINE_BYTES_MAX: usize = 16 << 10;
 
 pub use container::{
     Container, ContainerId, ContainerSpec, ContainerState, EventStream, ExecOutput, ExitStatus,

@@ -97,7 +97,8 @@ pub trait Runtime {
     /// Containers with the label `coracle.app`: an app's, or all apps'.
     async fn containers(&self, app: Option<&AppName>) -> Result<Vec<Container>, RuntimeError>;
 
-    /// Waits until a container does not run. Without a runtime's process behind it where the
+    /// Waits until a container does not run; one that was never started is
+    /// [`RuntimeError::Conflict`]. Without a runtime's process behind it where the
     /// kernel has pidfds (5.3 and later).
     async fn wait(&self, id: &ContainerId) -> Result<ExitStatus, RuntimeError>;
 
