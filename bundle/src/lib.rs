@@ -12,15 +12,45 @@
 
 extern crate alloc;
 
+#[cfg(feature = "std")]
+mod base64;
 mod bounded;
 mod digest;
+#[cfg(feature = "std")]
+mod error;
+#[cfg(feature = "std")]
+mod head;
 pub mod limits;
 pub mod manifest;
+#[cfg(feature = "std")]
+mod minisig;
 mod names;
+pub mod oci;
+#[cfg(feature = "std")]
+pub mod payload;
+pub mod template;
+#[cfg(feature = "std")]
+mod trust;
+pub mod values;
+#[cfg(feature = "std")]
+mod verify;
 
 pub use digest::{Digest, ParseDigestError};
+#[cfg(feature = "std")]
+pub use error::{Refused, Rule};
+#[cfg(feature = "std")]
+pub use head::{FORMAT_VERSION, read_head};
 pub use manifest::Manifest;
+#[cfg(feature = "std")]
+pub use minisig::KeyId;
 pub use names::{
     AppName, Arch, DeviceId, Label, NameError, NetworkName, ServiceName, VariableName,
     VersionLabel, VolumeName,
 };
+#[cfg(feature = "std")]
+pub use payload::{BlobReader, Depth, ReadAt, verify_payload};
+#[cfg(feature = "std")]
+pub use trust::{TrustError, TrustStore, TrustedKey};
+pub use values::Values;
+#[cfg(feature = "std")]
+pub use verify::{VerifiedBundle, verify};

@@ -5,6 +5,12 @@
 pub const HEAD_BYTES_MAX: u32 = 1 << 20;
 /// Most signature records: a release key, its successor, and two for dual control.
 pub const SIGNATURES_MAX: usize = 4;
+/// Most bytes of a signature's trusted comment: its length is one byte.
+pub const COMMENT_BYTES_MAX: usize = 255;
+/// Most keys that a device trusts: a handful for each of its apps.
+pub const KEYS_MAX: usize = 256;
+/// Most bytes of a public key's file: a comment line and 56 digits.
+pub const KEY_FILE_BYTES_MAX: u64 = 4096;
 /// Bytes of a piece of a blob; each is hashed in memory before anything decodes it.
 pub const PIECE_BYTES: u32 = 1 << 20;
 /// Most bytes of a blob, stored or plain: 16 GiB, far over any layer that a device could hold.
@@ -43,3 +49,13 @@ pub const ZSTD_WINDOW_LOG_MAX: u32 = 21;
 pub const TRIAL_S_MAX: u32 = 86_400;
 /// Longest stop grace, in seconds: an hour.
 pub const STOP_GRACE_S_MAX: u32 = 3_600;
+/// Longest time of a health check, in milliseconds: a day.
+pub const HEALTH_MS_MAX: u32 = 86_400_000;
+/// Most bytes of a log file before it is rotated: 1 GiB.
+pub const LOG_BYTES_MAX: u64 = 1 << 30;
+/// Most log files of a service that are kept.
+pub const LOG_FILES_MAX: u32 = 100;
+/// Most bytes of a variable's pattern.
+pub const PATTERN_BYTES_MAX: usize = 1024;
+/// Most bytes of memory that a compiled pattern takes.
+pub const PATTERN_MEMORY_MAX: usize = 256 << 10;
