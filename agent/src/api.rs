@@ -337,3 +337,42 @@ pub struct CheckView {
     /// What to do; may be empty.
     pub hint: String,
 }
+
+/// What `verify` found in a bundle that is in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyView {
+    /// The app.
+    pub app: String,
+    /// The version.
+    pub version: String,
+    /// Its `seq`.
+    pub seq: u64,
+    /// Its `epoch`.
+    pub epoch: u64,
+    /// The key ids of the signatures that this device trusts, as minisign writes them.
+    pub signers: Vec<String>,
+    /// When it was made, RFC 3339.
+    pub issued_at: String,
+    /// When it expires, RFC 3339; none if never.
+    pub not_after: Option<String>,
+    /// The architecture that it is for.
+    pub arch: String,
+    /// The fleet that it is for.
+    pub fleet: String,
+    /// The device classes that it is for; empty: any.
+    pub classes: Vec<String>,
+    /// The devices that it is for; empty: any.
+    pub devices: Vec<String>,
+    /// Whether this device was found to be a target; false with `--any-target`.
+    pub target_checked: bool,
+    /// How many services it has.
+    pub services: u32,
+    /// How many images it carries.
+    pub images: u32,
+    /// How many blobs it carries, each of which was hashed.
+    pub blobs: u32,
+    /// Bytes of the bundle as a whole.
+    pub bundle_bytes: u64,
+    /// Bytes of its images and files once unpacked.
+    pub plain_bytes: u64,
+}
