@@ -20,12 +20,13 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 pub struct Agent {
     sandbox: Sandbox,
     program: PathBuf,
+    name: String,
     folder: PathBuf,
     runtime: String,
 }
 
 impl Agent {
-    /// A device named `name` on a podman; nothing runs yet, and no key is trusted.
+    /// A device with the id `name` on a podman; nothing runs yet, and no key is trusted.
     ///
     /// # Errors
     /// When the program does not build, or the folders cannot be made.
@@ -130,6 +131,8 @@ impl Agent {
             .env("CORACLE_STATE_DIR", self.state_dir())
             .env("CORACLE_KEYS_DIR", self.keys_dir())
             .env("CORACLE_CONTROL_SOCKET", self.control_socket())
+            .env("CORACLE_POLICY_FILE", self.folder.join("policy.toml"))
+            .env("CORACLE_DEVICE_ID", &self.name)
             .env("CORACLE_RUNTIME", &self.runtime);
         Ok(command)
     }

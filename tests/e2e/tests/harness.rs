@@ -94,15 +94,14 @@ fn the_next_sandbox_removes_what_a_killed_test_left() -> Result<()> {
         .spawn()?;
     let lines = BufReader::new(test.stdout.take().context("a pipe")?).lines();
     let mut folders = lines.filter_map(|line| Some(line.ok()?.split_once("running in ")?.1.into()));
-    let folder: Option<PathBuf> = folders.next();
-    test.kill()?;
-    test.wait()?;
-    let folder = folder.context("it ran before it was killed")?;
+    let folder: PathBuf = folders.next().context("it runs before it is killed")?;
     assert!(
         processes_naming(&folder)?
             .iter()
             .any(|line| line.contains("conmon"))
     );
+    test.kill()?;
+    test.wait()?;
 
     let _sandbox = Sandbox::new()?;
     assert_gone(&folder)
