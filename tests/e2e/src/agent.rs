@@ -36,10 +36,10 @@ impl Agent {
             fs::create_dir_all(folder.join(inner))?;
         }
         fs::write(folder.join("agent.toml"), "")?;
-        let (sandbox, program) = (sandbox.clone(), binary("agent")?);
         Ok(Self {
-            sandbox,
-            program,
+            sandbox: sandbox.clone(),
+            program: binary("agent")?,
+            name: name.to_owned(),
             folder,
             runtime: podman.runtime(),
         })
