@@ -1,0 +1,136 @@
+//! Zig as C compiler, archiver and linker of every target, with the musl that it brings.
+//!
+//! Cargo and build scripts want one program without arguments, so each target gets a wrapper
+//! script of two lines, which calls a copy of this program, which drops what Zig does not take
+//! and starts Zig. Nothing is installed outside `target/`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::cross::target::{TARGETS, Target};
+use crate::{pip, shell};
+
+/// PyPI's `ziglang`. 0.17.1 builds and links all three targets; see `docs/commands.md`.
+const VERSION: &str = "0.17.1";
+
+/// The first argument that makes this program act as a target's C compiler and linker.
+pub(crate) const AS_COMPILER: &str = "zig-cc";
+
+/// For size; sections of their own let the linker drop what is not called (zstd's compressor).
+const C_FLAGS: &str = "-Os -ffunction-sections -fdata-sections";
+
+/// An installed Zig with its wrappers.
+pub(crate) struct Zig {
+    /// Holds the wrappers: `<triple>-cc` and `ar`.
+    bin: PathBuf,
+}
+
+impl Zig {
+    /// Installs Zig and writes the wrappers, unless done before.
+    ///
+    /// # Errors
+    /// If Zig cannot be had or the wrappers not written.
+    pub(crate) fn install() -> Result<Zig> {
+        let python = pip::venv("ziglang", VERSION)?.join("bin/python");
+        let bin = shell::target_dir().join("xtask/bin");
+        fs::create_dir_all(&bin)?;
+        // A copy, since cargo replaces the running program when somebody builds it meanwhile.
+        let own = bin.join("xtask");
+        let fresh = bin.join(format!("xtask.{}", std::process::id()));
+        fs::copy(std::env::current_exe()?, &fresh).context("copying xtask")?;
+        fs::rename(&fresh, &own)?;
+        for target in TARGETS {
+            let call = format!("{own:?} {AS_COMPILER} {} {python:?}", target.name);
+            write_script(&bin.join(format!("{}-cc", target.triple)), &call)?;
+        }
+        write_script(&bin.join("ar"), &format!("{python:?} -m ziglang ar"))?;
+        Ok(Zig { bin })
+    }
+
+    /// Makes cargo use the wrappers for this target.
+    pub(crate) fn configure(&self, target: &Target, cargo: &mut Command) -> Result<()> {
+        let cc = self.bin.join(format!("{}-cc", target.triple));
+        let name = target.in_env();
+        // Build scripts may run elsewhere, so Zig's cache has an absolute path.
+        let cache = std::path::absolute(shell::target_dir().join("xtask/zig-cache"))?;
+        cargo
+            .env(format!("CC_{name}"), &cc)
+            .env(format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()), &cc)
+            .env(format!("AR_{name}"), self.bin.join("ar"))
+            .env(format!("CFLAGS_{name}"), C_FLAGS)
+            .env("ZIG_GLOBAL_CACHE_DIR", &cache)
+            .env("ZIG_LOCAL_CACHE_DIR", &cache);
+        Ok(())
+    }
+}
+
+/// Writes an executable script that passes its arguments on to `call`.
+fn write_script(path: &Path, call: &str) -> Result<()> {
+    let write = || {
+        fs::write(path, format!("#!/bin/sh\nexec {call} \"$@\"\n"))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+    };
+    write().with_context(|| format!("writing {}", path.display()))
+}
+
+/// Acts as a C compiler and linker: `zig-cc TARGET PYTHON ARGUMENTS…`.
+pub(crate) fn run_as_compiler(args: Vec<OsString>) -> ExitCode {
+    let mut args = args.into_iter();
+    let target = args
+        .next()
+        .map(|name| super::target::find(&name.to_string_lossy()));
+    let (Some(Ok(target)), Some(python)) = (target, args.next()) else {
+        eprintln!("{AS_COMPILER}: expected a target and the path of a Python that has ziglang");
+        return ExitCode::FAILURE;
+    };
+    let error = Command::new(python)
+        .args(["-m", "ziglang", "cc"])
+        .args(target.zig)
+        .args(translate(args))
+        .exec();
+    eprintln!("{AS_COMPILER}: cannot start zig: {error}");
+    ExitCode::FAILURE
+}
+
+/// The arguments of a gcc-like compiler as Zig takes them.
+fn translate(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut out = Vec::new();
+    for arg in args {
+        match arg.to_str() {
+            // Rust's name of the target, which Zig does not know, and which it has already.
+            Some(text) if text.starts_with("--target=") => {}
+            // Zig brings its own.
+            Some(text) if text.starts_with("-lgcc") => {}
+            // rustc links static ARM binaries at a fixed address. Position-independent ones cost
+            // 3 KiB and let the kernel place them at random.
+            Some("-no-pie") => out.push("-pie".into()),
+            Some("-static-pie") => out.extend(["-static".into(), "-pie".into()]),
+            _ => out.push(arg),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_become_zigs() {
+        let check = |given: &str, wanted: &str| {
+            let out = translate(given.split_whitespace().map(OsString::from));
+            let wanted: Vec<OsString> = wanted.split_whitespace().map(OsString::from).collect();
+            assert_eq!(out, wanted, "{given}");
+        };
+        check("a.o -static -no-pie -lc", "a.o -static -pie -lc");
+        check("a.o -static-pie", "a.o -static -pie");
+        check("--target=armv7-unknown-linux-musleabihf -c a.c", "-c a.c");
+        check("-lgcc -lgcc_eh -lgcc_s -lunwind", "-lunwind");
+    }
+}

@@ -1,0 +1,136 @@
+//! What the build host needs: Debian packages and parts of the Rust tool chain, in one place.
+//!
+//! Installs what is missing and says so; never upgrades, removes or configures anything.
+
+use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell;
+
+/// Debian packages that the tests and the demo use, each with what for.
+const PACKAGES: &[(&str, &str)] = &[
+    ("aardvark-dns", "names between containers"),
+    ("conmon", "podman's container monitor"),
+    ("containerd", "the second runtime"),
+    ("containernetworking-plugins", "container networks"),
+    ("crun", "OCI runtime"),
+    ("docker-registry", "a real registry on loopback"),
+    ("iptables", "published ports"),
+    ("minisign", "the reference for our signatures"),
+    ("netavark", "podman's networks"),
+    ("podman", "the first runtime"),
+    ("python3-venv", "the cross compiler comes from PyPI"),
+    ("qemu-user-static", "runs the ARM binaries"),
+    ("runc", "OCI runtime"),
+    ("skopeo", "copies images between forms"),
+    ("uidmap", "rootless containers"),
+];
+
+/// Installs the Debian packages that are missing, with sudo unless root.
+///
+/// # Errors
+/// Names the packages to install by hand if apt-get or sudo will not do it.
+pub(crate) fn ensure_packages() -> Result<()> {
+    let names: Vec<&str> = PACKAGES.iter().map(|(name, _)| *name).collect();
+    if !shell::is_installed("dpkg-query") {
+        bail!(
+            "this is not a Debian system; install by hand what these packages hold: {}",
+            names.join(" ")
+        );
+    }
+    // It exits with 1 when it does not know one of them, so only its output counts.
+    let output = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${Package} ${db:Status-Status}\n"])
+        .args(&names)
+        .output()
+        .context("cannot start dpkg-query")?;
+    let missing = missing(&names, &String::from_utf8_lossy(&output.stdout));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("installing Debian packages:");
+    for (name, purpose) in PACKAGES.iter().filter(|(name, _)| missing.contains(name)) {
+        eprintln!("  {name:28} {purpose}");
+    }
+    let install = || -> Result<()> {
+        shell::run(as_root("apt-get")?.args(["update", "--quiet=2"]))?;
+        let options = ["install", "--yes", "--quiet=2", "--no-install-recommends"];
+        shell::run(as_root("apt-get")?.args(options).args(&missing))
+    };
+    install().with_context(|| format!("install by hand: apt-get install {}", missing.join(" ")))
+}
+
+/// The wanted packages that dpkg's list does not show as installed.
+fn missing<'a>(wanted: &[&'a str], dpkg: &str) -> Vec<&'a str> {
+    let installed = |name: &str| {
+        dpkg.lines()
+            .any(|line| line.split_once(' ') == Some((name, "installed")))
+    };
+    wanted
+        .iter()
+        .copied()
+        .filter(|name| !installed(name))
+        .collect()
+}
+
+/// A command that runs as root: as it is, or through sudo.
+fn as_root(program: &str) -> Result<Command> {
+    let mut command = if std::fs::metadata("/proc/self")?.uid() == 0 {
+        Command::new(program)
+    } else if shell::is_installed("sudo") {
+        let mut sudo = Command::new("sudo");
+        if !std::io::stdin().is_terminal() {
+            sudo.arg("--non-interactive");
+        }
+        sudo.arg(program);
+        sudo
+    } else {
+        bail!("not root, and sudo is not installed");
+    };
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    Ok(command)
+}
+
+/// Adds a component to the Rust tool chain in use, unless it is there.
+///
+/// # Errors
+/// If rustup cannot be started or cannot add it.
+pub(crate) fn ensure_rust_component(name: &str) -> Result<()> {
+    ensure_rust("component", name)
+}
+
+/// Adds a target's standard library to the Rust tool chain in use, unless it is there.
+///
+/// # Errors
+/// If rustup cannot be started or cannot add it.
+pub(crate) fn ensure_rust_target(triple: &str) -> Result<()> {
+    ensure_rust("target", triple)
+}
+
+fn ensure_rust(kind: &str, name: &str) -> Result<()> {
+    let rustup = || {
+        let mut command = Command::new("rustup");
+        command.current_dir(shell::root()).arg(kind);
+        command
+    };
+    let installed = shell::capture(rustup().args(["list", "--installed"]))?;
+    if installed.lines().any(|line| line.trim() == name) {
+        return Ok(());
+    }
+    shell::run(rustup().args(["add", name]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_dpkg_calls_installed_counts() {
+        let dpkg = "podman installed\nrunc config-files\npodman-extra installed\n";
+        assert_eq!(missing(&["podman", "runc", "crun"], dpkg), ["runc", "crun"]);
+        assert!(missing(&["podman"], dpkg).is_empty());
+    }
+}
