@@ -15,6 +15,8 @@ extern crate alloc;
 #[cfg(feature = "std")]
 mod base64;
 mod bounded;
+#[cfg(feature = "build")]
+pub mod build;
 mod digest;
 #[cfg(feature = "std")]
 mod error;

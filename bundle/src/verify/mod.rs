@@ -112,6 +112,12 @@ fn verify_signatures(head: &Head<'_>, trust: &TrustStore) -> Result<Vec<KeyId>, 
     Ok(trusted)
 }
 
+/// The clauses on a manifest alone (B9 to B11, B13, B20 on), for a draft that nobody signed yet.
+#[cfg(feature = "build")]
+pub(crate) fn decode_and_check(bytes: &[u8]) -> Result<(), Refused> {
+    rules::check(&decode(bytes)?)
+}
+
 /// Clauses B9 to B11.
 fn decode(bytes: &[u8]) -> Result<Manifest, Refused> {
     // The tag lies first and has a fixed length, so another kind of document is told apart even
