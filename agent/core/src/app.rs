@@ -115,6 +115,8 @@ pub enum Phase {
         incoming: Generation,
         /// Why.
         intent: Intent,
+        /// How often the device or the agent has restarted since the switch began.
+        restarts: u8,
     },
     /// `incoming` runs and is being watched.
     Trial {
@@ -122,7 +124,7 @@ pub enum Phase {
         incoming: Generation,
         /// Why it came.
         intent: Intent,
-        /// How often the trial began again because the device or the agent restarted.
+        /// How often the device or the agent has restarted since the switch began.
         restarts: u8,
     },
     /// The generation before is being restored.
@@ -145,6 +147,32 @@ pub enum Phase {
     Removing,
 }
 
+/// How an update ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// How.
+    pub kind: OutcomeKind,
+    /// The generation that it was about.
+    pub generation: Generation,
+    /// When: seconds since 1970-01-01 UTC, as far as the device knows.
+    pub at: u64,
+}
+
+/// How an update ended, in kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutcomeKind {
+    /// It passed its trial and is now the current generation.
+    Committed(Intent),
+    /// It failed before anything was stopped.
+    Failed(Cause),
+    /// It failed, and the generation before runs again.
+    RolledBack(Cause),
+    /// It failed, and so did restoring.
+    RollbackFailed(Cause),
+    /// The app was removed.
+    Removed,
+}
+
 /// What the agent remembers of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppState {
@@ -162,6 +190,10 @@ pub struct AppState {
     pub seq_floor: u64,
     /// The highest `epoch` ever committed. Never falls.
     pub epoch_floor: u64,
+    /// How the last update ended, so that a crash before it is reported does not lose it. Only in
+    /// [`Phase::Idle`], [`Phase::Staging`] and [`Phase::Broken`]; by the time that an app is in
+    /// another phase, it has been reported.
+    pub last: Option<Outcome>,
 }
 
 impl AppState {
@@ -175,6 +207,7 @@ impl AppState {
             next_generation: GenerationId(1),
             seq_floor: 0,
             epoch_floor: 0,
+            last: None,
         }
     }
 
@@ -192,8 +225,10 @@ impl AppState {
     /// This state as the record keeps it: a staging app is written as it was before.
     pub fn durable(&self) -> Self {
         let mut durable = self.clone();
-        if let Phase::Staging { .. } = durable.phase {
-            durable.phase = Phase::Idle;
+        match durable.phase {
+            Phase::Idle | Phase::Broken { .. } => {}
+            Phase::Staging { .. } => durable.phase = Phase::Idle,
+            _ => durable.last = None,
         }
         durable
     }

@@ -21,6 +21,8 @@ pub mod slots;
 mod step;
 pub mod supervise;
 pub mod trial;
+mod utc;
 
-pub use app::{AppState, Cause, Generation, GenerationId, Intent, Phase};
-pub use step::{Effect, Event, Illegal, Outcome, OutcomeKind, step};
+pub use app::{AppState, Cause, Generation, GenerationId, Intent, Outcome, OutcomeKind, Phase};
+pub use step::{Effect, Event, Illegal, RESTORE_ATTEMPTS_MAX, TRIAL_RESTARTS_MAX, step};
+pub use utc::Utc;

@@ -8,9 +8,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::app::{AppState, Cause, Generation, GenerationId, Intent, Phase};
+use crate::app::{AppState, Cause, Generation, GenerationId, Intent, Outcome, OutcomeKind, Phase};
 
-/// How often a trial may begin again after a restart of device or agent.
+/// How often device or agent may restart between the start of a switch and the end of its trial: a
+/// generation that brings the device down is rolled back too.
 pub const TRIAL_RESTARTS_MAX: u8 = 3;
 /// How often restoring is tried before the app counts as broken.
 pub const RESTORE_ATTEMPTS_MAX: u8 = 5;
@@ -93,34 +94,9 @@ pub enum Effect {
     RemoveAll,
     /// Remove what neither the current nor the previous generation needs.
     Collect,
-    /// Write the result into the history.
+    /// Write the result into the history. Comes again, with the same `at`, at the next start: what
+    /// the history ends with is not written twice.
     Report(Outcome),
-}
-
-/// How an update ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// How.
-    pub kind: OutcomeKind,
-    /// The generation that it was about.
-    pub generation: Generation,
-    /// When: seconds since 1970-01-01 UTC, as far as the device knows.
-    pub at: u64,
-}
-
-/// How an update ended, in kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutcomeKind {
-    /// It passed its trial and is now the current generation.
-    Committed(Intent),
-    /// It failed before anything was stopped.
-    Failed(Cause),
-    /// It failed, and the generation before runs again.
-    RolledBack(Cause),
-    /// It failed, and so did restoring.
-    RollbackFailed(Cause),
-    /// The app was removed.
-    Removed,
 }
 
 /// An event that makes no sense in the phase that the app is in. The state stays as it is.
@@ -166,6 +142,11 @@ impl core::error::Error for Illegal {}
 pub fn step(state: &AppState, event: Event, now: u64) -> Result<(AppState, Vec<Effect>), Illegal> {
     let mut next = state.clone();
     let effects = transition(&mut next, event, now)?;
+    for effect in &effects {
+        if let Effect::Report(outcome) = effect {
+            next.last = Some(*outcome);
+        }
+    }
     Ok((next, effects))
 }
 
@@ -208,10 +189,12 @@ fn transition(app: &mut AppState, event: Event, now: u64) -> Result<Vec<Effect>,
         (P::Idle, E::RemoveAsked) if app.current.is_none() => Err(Illegal::NotInstalled),
         (P::Idle | P::Broken { .. }, E::RemoveAsked) => {
             app.phase = P::Removing;
+            app.last = None;
             Ok(vec![Effect::RemoveAll])
         }
         (P::Staging { incoming, .. } | P::Staged { incoming, .. }, E::RemoveAsked) => {
             app.phase = P::Removing;
+            app.last = None;
             Ok(vec![Effect::Discard(incoming), Effect::RemoveAll])
         }
         (_, E::Offered(_) | E::RollbackAsked | E::CancelAsked | E::RemoveAsked) => {
@@ -222,6 +205,7 @@ fn transition(app: &mut AppState, event: Event, now: u64) -> Result<Vec<Effect>,
         (P::Staging { incoming, intent }, E::StageDone) => {
             // Only now is the number used up: staging leaves no trace in the record.
             app.next_generation = GenerationId(incoming.id.0.saturating_add(1));
+            app.last = None;
             app.phase = P::Staged { incoming, intent };
             Ok(vec![Effect::AwaitClearance])
         }
@@ -235,17 +219,28 @@ fn transition(app: &mut AppState, event: Event, now: u64) -> Result<Vec<Effect>,
             ])
         }
         (P::Staged { incoming, intent }, E::Cleared) => {
-            app.phase = P::Switching { incoming, intent };
+            app.phase = P::Switching {
+                incoming,
+                intent,
+                restarts: 0,
+            };
             Ok(vec![Effect::Switch {
                 from: app.current,
                 to: incoming,
             }])
         }
-        (P::Switching { incoming, intent }, E::SwitchDone) => {
+        (
+            P::Switching {
+                incoming,
+                intent,
+                restarts,
+            },
+            E::SwitchDone,
+        ) => {
             app.phase = P::Trial {
                 incoming,
                 intent,
-                restarts: 0,
+                restarts,
             };
             Ok(vec![Effect::Try(incoming)])
         }
@@ -326,7 +321,11 @@ fn transition(app: &mut AppState, event: Event, now: u64) -> Result<Vec<Effect>,
         }
 
         // After a start: take up what was under way.
-        (P::Idle, E::Started) => Ok(vec![Effect::Reconcile(app.current), Effect::Collect]),
+        (P::Idle, E::Started) => {
+            let again = app.last.map(Effect::Report);
+            let rest = [Effect::Reconcile(app.current), Effect::Collect];
+            Ok(again.into_iter().chain(rest).collect())
+        }
         (P::Staging { incoming, .. }, E::Started) => {
             // Never read from a record; only a driver that restarts without one comes here.
             app.phase = P::Idle;
@@ -338,17 +337,34 @@ fn transition(app: &mut AppState, event: Event, now: u64) -> Result<Vec<Effect>,
         (P::Staged { .. }, E::Started) => {
             Ok(vec![Effect::Reconcile(app.current), Effect::AwaitClearance])
         }
-        (P::Switching { incoming, .. }, E::Started) => Ok(vec![Effect::Switch {
-            from: app.current,
-            to: incoming,
-        }]),
         (
-            P::Trial {
+            P::Switching {
+                incoming, restarts, ..
+            }
+            | P::Trial {
                 incoming, restarts, ..
             },
             E::Started,
         ) if restarts >= TRIAL_RESTARTS_MAX => {
             Ok(vec![roll_back(app, incoming, Cause::Interrupted)])
+        }
+        (
+            P::Switching {
+                incoming,
+                intent,
+                restarts,
+            },
+            E::Started,
+        ) => {
+            app.phase = P::Switching {
+                incoming,
+                intent,
+                restarts: restarts + 1,
+            };
+            Ok(vec![Effect::Switch {
+                from: app.current,
+                to: incoming,
+            }])
         }
         (
             P::Trial {
@@ -366,10 +382,12 @@ fn transition(app: &mut AppState, event: Event, now: u64) -> Result<Vec<Effect>,
             Ok(vec![Effect::Try(incoming)])
         }
         (P::RollingBack { failed, .. } | P::Broken { failed, .. }, E::Started) => {
-            Ok(vec![Effect::Restore {
+            let again = app.last.map(Effect::Report);
+            let restore = Effect::Restore {
                 failed,
                 to: app.current,
-            }])
+            };
+            Ok(again.into_iter().chain([restore]).collect())
         }
         (P::Removing, E::Started) => Ok(vec![Effect::RemoveAll]),
 
