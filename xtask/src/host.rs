@@ -34,20 +34,7 @@ const PACKAGES: &[(&str, &str)] = &[
 /// # Errors
 /// Names the packages to install by hand if apt-get or sudo will not do it.
 pub(crate) fn ensure_packages() -> Result<()> {
-    let names: Vec<&str> = PACKAGES.iter().map(|(name, _)| *name).collect();
-    if !shell::is_installed("dpkg-query") {
-        bail!(
-            "this is not a Debian system; install by hand what these packages hold: {}",
-            names.join(" ")
-        );
-    }
-    // It exits with 1 when it does not know one of them, so only its output counts.
-    let output = Command::new("dpkg-query")
-        .args(["--show", "--showformat=${Package} ${db:Status-Status}\n"])
-        .args(&names)
-        .output()
-        .context("cannot start dpkg-query")?;
-    let missing = missing(&names, &String::from_utf8_lossy(&output.stdout));
+    let missing = missing_packages()?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -63,6 +50,27 @@ pub(crate) fn ensure_packages() -> Result<()> {
     install().with_context(|| format!("install by hand: apt-get install {}", missing.join(" ")))
 }
 
+/// The names of the Debian packages that are missing.
+///
+/// # Errors
+/// If this is not a Debian system.
+pub(crate) fn missing_packages() -> Result<Vec<&'static str>> {
+    let names: Vec<&str> = PACKAGES.iter().map(|(name, _)| *name).collect();
+    if !shell::is_installed("dpkg-query") {
+        bail!(
+            "this is not a Debian system; install by hand what these packages hold: {}",
+            names.join(" ")
+        );
+    }
+    // It exits with 1 when it does not know one of them, so only its output counts.
+    let output = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${Package} ${db:Status-Status}\n"])
+        .args(&names)
+        .output()
+        .context("cannot start dpkg-query")?;
+    Ok(missing(&names, &String::from_utf8_lossy(&output.stdout)))
+}
+
 /// The wanted packages that dpkg's list does not show as installed.
 fn missing<'a>(wanted: &[&'a str], dpkg: &str) -> Vec<&'a str> {
     let installed = |name: &str| {
@@ -76,9 +84,17 @@ fn missing<'a>(wanted: &[&'a str], dpkg: &str) -> Vec<&'a str> {
         .collect()
 }
 
+/// Whether this process runs as root.
+///
+/// # Errors
+/// Without a `/proc`.
+pub(crate) fn is_root() -> Result<bool> {
+    Ok(std::fs::metadata("/proc/self")?.uid() == 0)
+}
+
 /// A command that runs as root: as it is, or through sudo.
 fn as_root(program: &str) -> Result<Command> {
-    let mut command = if std::fs::metadata("/proc/self")?.uid() == 0 {
+    let mut command = if is_root()? {
         Command::new(program)
     } else if shell::is_installed("sudo") {
         let mut sudo = Command::new("sudo");
