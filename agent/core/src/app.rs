@@ -190,9 +190,8 @@ pub struct AppState {
     pub seq_floor: u64,
     /// The highest `epoch` ever committed. Never falls.
     pub epoch_floor: u64,
-    /// How the last update ended, so that a crash before it is reported does not lose it. Only in
-    /// [`Phase::Idle`], [`Phase::Staging`] and [`Phase::Broken`]; by the time that an app is in
-    /// another phase, it has been reported.
+    /// How the last update ended, so that a crash before it is reported does not lose it. None
+    /// from the end of staging to the next outcome: by then it has been reported.
     pub last: Option<Outcome>,
 }
 
@@ -226,7 +225,7 @@ impl AppState {
     pub fn durable(&self) -> Self {
         let mut durable = self.clone();
         match durable.phase {
-            Phase::Idle | Phase::Broken { .. } => {}
+            Phase::Idle | Phase::Broken { .. } | Phase::Removing => {}
             Phase::Staging { .. } => durable.phase = Phase::Idle,
             _ => durable.last = None,
         }

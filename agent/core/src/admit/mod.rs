@@ -12,7 +12,7 @@ mod sequence;
 #[cfg(test)]
 mod tests;
 
-pub use policy::{LocalPolicy, policy};
+pub use policy::{LocalPolicy, PROTECTED, policy};
 pub use refusal::NotAdmitted;
 pub use sequence::{Admitted, sequence};
 

@@ -48,7 +48,7 @@ impl Default for LocalPolicy {
 
 /// Paths that give away the device: the system itself, this agent's state and keys, and the
 /// sockets and stores of container runtimes.
-pub(super) const PROTECTED: [&str; 22] = [
+pub const PROTECTED: [&str; 22] = [
     "/bin",
     "/boot",
     "/dev",

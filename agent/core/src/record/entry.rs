@@ -18,7 +18,7 @@
 //! | 64..72 | when the outcome came: seconds since 1970-01-01 UTC |
 //! | 72..156 | current generation |
 //! | 156..240 | previous generation |
-//! | 240..324 | the third generation: incoming, failed, or in phase 1 the one of the outcome |
+//! | 240..324 | the third generation: incoming, failed, or in phases 1 and 7 the one of the outcome |
 //!
 //! A generation: number (4), sequence number (8), epoch (8), bundle (32), variables (32). Staging
 //! is no phase here: it is not durable. Never holds what does not belong to the phase.
