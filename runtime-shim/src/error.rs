@@ -30,6 +30,32 @@ pub enum RuntimeError {
     Io(io::Error),
 }
 
+/// Most bytes of a runtime's words that are passed on.
+#[cfg(feature = "podman")]
+const WORDS_BYTES_MAX: usize = 512;
+
+/// A runtime's words, fit for logs and terminals: control characters escaped, cut at
+/// [`WORDS_BYTES_MAX`].
+#[cfg(feature = "podman")]
+pub(crate) fn clean(words: &str) -> String {
+    let mut out = String::new();
+    for c in words.trim_end().chars() {
+        let before = out.len();
+        // Bidirectional controls are not `char::is_control`, and reorder what a person reads.
+        let bidi = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || bidi {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+        if out.len() > WORDS_BYTES_MAX {
+            out.truncate(before);
+            break;
+        }
+    }
+    out
+}
+
 impl RuntimeError {
     /// Whether the same call may succeed later without anybody changing the bundle.
     pub fn is_retryable(&self) -> bool {
@@ -63,5 +89,19 @@ impl std::error::Error for RuntimeError {
             Self::Unreachable(e) | Self::Io(e) => Some(e),
             _ => None,
         }
+    }
+}
+
+#[cfg(all(test, feature = "podman"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_cannot_forge_log_lines_or_drive_terminals() {
+        assert_eq!(clean("no such image\n"), "no such image");
+        assert_eq!(clean("a\r\nb\x1b[2J\u{9b}c"), "a\\r\\nb\\u{1b}[2J\\u{9b}c");
+        assert_eq!(clean("\u{202e}exe"), "\\u{202e}exe");
+        assert_eq!(clean(&"é".repeat(1000)).len(), 512);
+        assert!(clean(&"\x1b".repeat(1000)).len() <= 512);
     }
 }

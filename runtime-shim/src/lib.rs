@@ -11,6 +11,9 @@ mod error;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod image;
+mod open;
+#[cfg(feature = "podman")]
+pub mod podman;
 #[cfg(any(feature = "podman", feature = "fake"))]
 mod rfc3339;
 mod runtime;
@@ -26,4 +29,5 @@ pub use container::{
 };
 pub use error::RuntimeError;
 pub use image::{ImageContent, ImageImport};
+pub use open::{OpenError, discover, open};
 pub use runtime::{Runtime, RuntimeInfo};
