@@ -33,6 +33,7 @@ pub mod payload;
 pub mod template;
 #[cfg(feature = "std")]
 mod trust;
+mod utc;
 pub mod values;
 #[cfg(feature = "std")]
 mod verify;
@@ -53,6 +54,7 @@ pub use names::{
 pub use payload::{BlobReader, Depth, ReadAt, verify_payload};
 #[cfg(feature = "std")]
 pub use trust::{TrustError, TrustStore, TrustedKey};
+pub use utc::{ParseUtcError, Utc};
 pub use values::Values;
 #[cfg(feature = "std")]
 pub use verify::{VerifiedBundle, verify};

@@ -15,7 +15,6 @@ mod open;
 #[cfg(feature = "podman")]
 pub mod podman;
 #[cfg(any(feature = "podman", feature = "fake"))]
-mod rfc3339;
 mod runtime;
 
 /// Most bytes of a command's output that [`Runtime::exec`] gives.

@@ -15,6 +15,8 @@ extern crate std;
 
 pub mod admit;
 mod app;
+#[cfg(test)]
+mod fixtures;
 pub mod plan;
 pub mod record;
 pub mod resolve;
@@ -23,8 +25,6 @@ pub mod slots;
 mod step;
 pub mod supervise;
 pub mod trial;
-mod utc;
 
 pub use app::{AppState, Cause, Generation, GenerationId, Intent, Outcome, OutcomeKind, Phase};
 pub use step::{Effect, Event, Illegal, RESTORE_ATTEMPTS_MAX, TRIAL_RESTARTS_MAX, step};
-pub use utc::Utc;

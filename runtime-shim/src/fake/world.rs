@@ -9,13 +9,13 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use bundle::manifest::NetworkMode;
-use bundle::{AppName, Digest};
+use bundle::{AppName, Digest, Utc};
 
 use super::fault::{Armed, Call};
 use super::script::{Act, Script};
 use crate::{
     Container, ContainerId, ContainerSpec, ContainerState, ExitStatus, ImageImport, LogLine,
-    RuntimeError, RuntimeEvent, RuntimeEventKind, Stream, labels, rfc3339,
+    RuntimeError, RuntimeEvent, RuntimeEventKind, Stream, labels,
 };
 
 /// What the process of a container that was told to stop gives.
@@ -378,7 +378,7 @@ impl World {
         if let Some(kept) = self.containers.get_mut(id) {
             let line = LogLine {
                 stream,
-                at: rfc3339::format(now),
+                at: Utc(now).to_string(),
                 text: text.to_owned(),
             };
             kept.log.push((now, line));

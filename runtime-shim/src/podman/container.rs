@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bundle::{AppName, Digest};
+use bundle::{AppName, Digest, Utc};
 use serde::Deserialize;
 
 use super::api::{Api, CHANGE, Call, LOOK, decode, refused};
 use super::{pidfd, spec};
 use crate::{
     Container, ContainerId, ContainerSpec, ContainerState, ExitStatus, RuntimeError, Stats, labels,
-    rfc3339,
 };
 
 /// 128 + SIGKILL: the exit code that the kernel's out-of-memory killer leaves, among others.
@@ -216,7 +215,12 @@ pub(super) async fn inspect(
         labels: found.config.labels.unwrap_or_default(),
         image: found.image.parse::<Digest>().ok(),
         state: state(&found.state.status, found.state.pid, status),
-        started_at: rfc3339::parse(&found.state.started_at),
+        started_at: found
+            .state
+            .started_at
+            .parse()
+            .ok()
+            .map(|Utc(seconds)| seconds),
         addresses,
     }))
 }

@@ -7,9 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use bundle::manifest::{AgentVersion, Text};
-use bundle::{Arch, DeviceId, Digest, Label, ServiceName};
-
-use crate::Utc;
+use bundle::{Arch, DeviceId, Digest, Label, ServiceName, Utc};
 
 /// Why a bundle may not run here. `wanted` is what would have been right, `found` what there is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -50,7 +50,7 @@ fn happenings() -> impl Strategy<Value = Happening> {
         3 => generations().prop_map(|generation| Happening::Event(Event::Offered(generation))),
         2 => kinds.prop_map(|kind| Happening::Event(kind.sample())),
         2 => causes().prop_map(|cause| Happening::Event(Event::TrialFailed(cause))),
-        12 => any::<bool>().prop_map(|well| Happening::Answer(well)),
+        12 => any::<bool>().prop_map(Happening::Answer),
         1 => Just(Happening::Crash),
     ]
 }

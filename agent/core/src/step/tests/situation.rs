@@ -21,7 +21,7 @@ macro_rules! kinds {
 
 kinds! {
     /// States that differ in what an event does.
-    Situation: Empty, Installed, Reversible, BelowFloor, Removed, Staging, Staged, Switching,
+    Situation: Empty, Installed, Reversible, Unreported, BelowFloor, Removed, Staging, Staged, Switching,
     SwitchingLast, Trial, TrialLast, RollingBack, RollingBackLast, Broken, RemovingInstalled,
     RemovingEmpty,
 }
@@ -94,7 +94,7 @@ impl Situation {
 
     fn last(self) -> Option<Outcome> {
         let (kind, generation) = match self {
-            Self::Reversible => (OutcomeKind::Committed(INTENT), CURRENT),
+            Self::Unreported => (OutcomeKind::Committed(INTENT), CURRENT),
             Self::Broken => (OutcomeKind::RollbackFailed(CAUSE), INCOMING),
             _ => return None,
         };
@@ -126,9 +126,12 @@ impl Situation {
             attempts,
         };
         match self {
-            Self::Empty | Self::Installed | Self::Reversible | Self::BelowFloor | Self::Removed => {
-                Phase::Idle
-            }
+            Self::Empty
+            | Self::Installed
+            | Self::Reversible
+            | Self::Unreported
+            | Self::BelowFloor
+            | Self::Removed => Phase::Idle,
             Self::Staging => Phase::Staging { incoming, intent },
             Self::Staged => Phase::Staged { incoming, intent },
             Self::Switching => switching(0),
@@ -148,6 +151,7 @@ impl Situation {
             Self::Empty => "never installed",
             Self::Installed => "no previous generation",
             Self::Reversible => "a previous generation",
+            Self::Unreported => "an outcome to report",
             Self::BelowFloor => "the previous generation below the floor",
             Self::Removed => "removed",
             Self::SwitchingLast | Self::TrialLast => "restarted too often",

@@ -17,16 +17,20 @@ pub(super) fn row(situation: Situation, event: EventKind) -> Row {
     let out_of_turn = No(Illegal::OutOfTurn);
     match event {
         E::Offered => match situation {
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed | S::Broken => {
-                To(P::Staging, &[Stage])
-            }
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed
+            | S::Broken => To(P::Staging, &[Stage]),
             S::Staging | S::Staged => To(P::Staging, &[Report, Discard, Stage]),
             S::Switching | S::SwitchingLast | S::Trial | S::TrialLast => No(Illegal::Busy),
             S::RollingBack | S::RollingBackLast => No(Illegal::Busy),
             S::RemovingInstalled | S::RemovingEmpty => No(Illegal::Busy),
         },
         E::RollbackAsked => match situation {
-            S::Reversible => To(P::Staging, &[Stage]),
+            S::Reversible | S::Unreported => To(P::Staging, &[Stage]),
             S::Empty | S::Removed => No(Illegal::NotInstalled),
             S::Installed => No(Illegal::NothingToRollBackTo),
             S::BelowFloor => No(Illegal::BelowFloor),
@@ -37,16 +41,20 @@ pub(super) fn row(situation: Situation, event: EventKind) -> Row {
         },
         E::CancelAsked => match situation {
             S::Staging | S::Staged => To(P::Idle, &[Discard, Report]),
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed | S::Broken => {
-                No(Illegal::NothingToCancel)
-            }
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed
+            | S::Broken => No(Illegal::NothingToCancel),
             S::Switching | S::SwitchingLast | S::Trial | S::TrialLast => No(Illegal::Busy),
             S::RollingBack | S::RollingBackLast => No(Illegal::Busy),
             S::RemovingInstalled | S::RemovingEmpty => No(Illegal::Busy),
         },
         E::RemoveAsked => match situation {
             S::Empty | S::Removed => No(Illegal::NotInstalled),
-            S::Installed | S::Reversible | S::BelowFloor | S::Broken => {
+            S::Installed | S::Reversible | S::Unreported | S::BelowFloor | S::Broken => {
                 To(P::Removing, &[RemoveAll])
             }
             S::Staging | S::Staged => To(P::Removing, &[Discard, Report, RemoveAll]),
@@ -56,56 +64,96 @@ pub(super) fn row(situation: Situation, event: EventKind) -> Row {
         },
         E::StageDone => match situation {
             S::Staging => To(P::Staged, &[AwaitClearance]),
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed => out_of_turn,
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed => out_of_turn,
             S::Staged | S::Switching | S::SwitchingLast | S::Trial | S::TrialLast => out_of_turn,
             S::RollingBack | S::RollingBackLast | S::Broken => out_of_turn,
             S::RemovingInstalled | S::RemovingEmpty => out_of_turn,
         },
         E::StageFailed => match situation {
             S::Staging => To(P::Idle, &[Discard, Report, Reconcile]),
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed => out_of_turn,
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed => out_of_turn,
             S::Staged | S::Switching | S::SwitchingLast | S::Trial | S::TrialLast => out_of_turn,
             S::RollingBack | S::RollingBackLast | S::Broken => out_of_turn,
             S::RemovingInstalled | S::RemovingEmpty => out_of_turn,
         },
         E::Cleared => match situation {
             S::Staged => To(P::Switching, &[Switch]),
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed => out_of_turn,
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed => out_of_turn,
             S::Staging | S::Switching | S::SwitchingLast | S::Trial | S::TrialLast => out_of_turn,
             S::RollingBack | S::RollingBackLast | S::Broken => out_of_turn,
             S::RemovingInstalled | S::RemovingEmpty => out_of_turn,
         },
         E::SwitchDone => match situation {
             S::Switching | S::SwitchingLast => To(P::Trial, &[Try]),
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed => out_of_turn,
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed => out_of_turn,
             S::Staging | S::Staged | S::Trial | S::TrialLast => out_of_turn,
             S::RollingBack | S::RollingBackLast | S::Broken => out_of_turn,
             S::RemovingInstalled | S::RemovingEmpty => out_of_turn,
         },
         E::SwitchFailed => match situation {
             S::Switching | S::SwitchingLast => To(P::RollingBack, &[Restore]),
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed => out_of_turn,
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed => out_of_turn,
             S::Staging | S::Staged | S::Trial | S::TrialLast => out_of_turn,
             S::RollingBack | S::RollingBackLast | S::Broken => out_of_turn,
             S::RemovingInstalled | S::RemovingEmpty => out_of_turn,
         },
         E::TrialPassed => match situation {
             S::Trial | S::TrialLast => To(P::Idle, &[Report, Collect]),
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed => out_of_turn,
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed => out_of_turn,
             S::Staging | S::Staged | S::Switching | S::SwitchingLast => out_of_turn,
             S::RollingBack | S::RollingBackLast | S::Broken => out_of_turn,
             S::RemovingInstalled | S::RemovingEmpty => out_of_turn,
         },
         E::TrialFailed => match situation {
             S::Trial | S::TrialLast => To(P::RollingBack, &[Restore]),
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed => out_of_turn,
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed => out_of_turn,
             S::Staging | S::Staged | S::Switching | S::SwitchingLast => out_of_turn,
             S::RollingBack | S::RollingBackLast | S::Broken => out_of_turn,
             S::RemovingInstalled | S::RemovingEmpty => out_of_turn,
         },
         E::RestoreDone => match situation {
             S::RollingBack | S::RollingBackLast | S::Broken => To(P::Idle, &[Report, Collect]),
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed => out_of_turn,
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed => out_of_turn,
             S::Staging | S::Staged | S::Switching | S::SwitchingLast => out_of_turn,
             S::Trial | S::TrialLast => out_of_turn,
             S::RemovingInstalled | S::RemovingEmpty => out_of_turn,
@@ -114,7 +162,12 @@ pub(super) fn row(situation: Situation, event: EventKind) -> Row {
             S::RollingBack => To(P::RollingBack, &[RetryLater]),
             S::RollingBackLast => To(P::Broken, &[Report, RetryLater]),
             S::Broken => To(P::Broken, &[RetryLater]),
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed => out_of_turn,
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed => out_of_turn,
             S::Staging | S::Staged | S::Switching | S::SwitchingLast => out_of_turn,
             S::Trial | S::TrialLast => out_of_turn,
             S::RemovingInstalled | S::RemovingEmpty => out_of_turn,
@@ -122,7 +175,12 @@ pub(super) fn row(situation: Situation, event: EventKind) -> Row {
         E::RetryDue => match situation {
             S::RollingBack | S::RollingBackLast => To(P::RollingBack, &[Restore]),
             S::Broken => To(P::Broken, &[Restore]),
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed => out_of_turn,
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed => out_of_turn,
             S::Staging | S::Staged | S::Switching | S::SwitchingLast => out_of_turn,
             S::Trial | S::TrialLast => out_of_turn,
             S::RemovingInstalled | S::RemovingEmpty => out_of_turn,
@@ -130,16 +188,21 @@ pub(super) fn row(situation: Situation, event: EventKind) -> Row {
         E::RemoveDone => match situation {
             S::RemovingInstalled => To(P::Idle, &[Report, Collect]),
             S::RemovingEmpty => To(P::Idle, &[Collect]),
-            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed => out_of_turn,
+            S::Empty
+            | S::Installed
+            | S::Reversible
+            | S::Unreported
+            | S::BelowFloor
+            | S::Removed => out_of_turn,
             S::Staging | S::Staged | S::Switching | S::SwitchingLast => out_of_turn,
             S::Trial | S::TrialLast => out_of_turn,
             S::RollingBack | S::RollingBackLast | S::Broken => out_of_turn,
         },
         E::Started => match situation {
-            S::Empty | S::Installed | S::BelowFloor | S::Removed => {
+            S::Empty | S::Installed | S::Reversible | S::BelowFloor | S::Removed => {
                 To(P::Idle, &[Reconcile, Collect])
             }
-            S::Reversible => To(P::Idle, &[Report, Reconcile, Collect]),
+            S::Unreported => To(P::Idle, &[Report, Reconcile, Collect]),
             S::Staging => To(P::Idle, &[Discard, Reconcile]),
             S::Staged => To(P::Staged, &[Reconcile, AwaitClearance]),
             S::Switching => To(P::Switching, &[Switch]),
@@ -181,7 +244,7 @@ fn every_pair_does_what_its_row_says() {
             pairs += 1;
         }
     }
-    assert_eq!(pairs, 256);
+    assert_eq!(pairs, 17 * 16);
 }
 
 #[test]
