@@ -3,7 +3,7 @@
 //! Nothing here is checked against a key: whoever acts on a bundle uses [`bundle::verify`].
 
 use bundle::build::split;
-use bundle::{Digest, Manifest, Refused};
+use bundle::{Digest, KeyId, Manifest, Refused};
 
 /// What a head claims.
 pub(crate) struct Unverified {
@@ -11,8 +11,8 @@ pub(crate) struct Unverified {
     pub(crate) manifest: Manifest,
     /// SHA-256 of the manifest bytes.
     pub(crate) digest: Digest,
-    /// The texts of the signatures, which may be anybody's.
-    pub(crate) signatures: Vec<String>,
+    /// The keys that it claims to be signed by.
+    pub(crate) keys: Vec<KeyId>,
 }
 
 /// Reads a whole head without checking signatures.
@@ -25,6 +25,6 @@ pub(crate) fn read(head: &[u8]) -> Result<Unverified, Refused> {
     Ok(Unverified {
         manifest,
         digest: Digest::of(&parts.manifest),
-        signatures: parts.signatures,
+        keys: parts.keys,
     })
 }

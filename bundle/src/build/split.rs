@@ -7,7 +7,7 @@ use super::error::BuildError;
 use crate::error::Refused;
 use crate::head::Head;
 use crate::limits::SIGNATURES_MAX;
-use crate::minisig::Record;
+use crate::minisig::{KeyId, Record};
 
 /// A head as the files that stock minisign works on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Split {
     pub manifest: Vec<u8>,
     /// The text of each signature: `manifest.bin.minisig`, `manifest.bin.2.minisig` and so on.
     pub signatures: Vec<String>,
+    /// The key id that each of them claims.
+    pub keys: Vec<KeyId>,
 }
 
 /// Takes a head apart. A draft without signatures is taken apart, too.
@@ -33,6 +35,7 @@ pub fn split(head: &[u8]) -> Result<Split, Refused> {
     Ok(Split {
         manifest: head.manifest.to_vec(),
         signatures,
+        keys: head.records.iter().map(|record| record.key).collect(),
     })
 }
 
