@@ -25,7 +25,7 @@ pub enum Compression {
 
 impl Default for Compression {
     fn default() -> Self {
-        Self::Zstd { level: 15 }
+        Self::Zstd { level: 12 }
     }
 }
 
