@@ -105,10 +105,10 @@ impl ConfigError {
     fn hint(&self) -> String {
         match self {
             Self::UnknownKey { nearest: Some(nearest), .. } => {
-                format!("did you mean `{nearest}`?")
+                format!("Did you mean `{nearest}`?")
             }
-            Self::NoDeviceId => "set `device_id` in agent.toml, or make a machine id: \
-                                 `systemd-machine-id-setup`"
+            Self::NoDeviceId => "Set `device_id` in agent.toml, or make a machine id: \
+                                 `systemd-machine-id-setup`."
                 .into(),
             _ => String::new(),
         }

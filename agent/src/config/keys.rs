@@ -53,9 +53,9 @@ impl Key {
         format!("CORACLE_{}", name.to_ascii_uppercase())
     }
 
-    /// The key with this name, or with this flag.
-    pub(crate) fn find(name: &str) -> Option<&'static Self> {
-        KEYS.iter().find(|key| key.name == name || key.flag() == name)
+    /// The key with this flag.
+    pub(crate) fn find_flag(flag: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.flag() == flag)
     }
 }
 

@@ -20,7 +20,7 @@ fn load_with(
     flags: &[(&str, &str)],
 ) -> Result<Config, ConfigError> {
     let flags: Vec<_> =
-        flags.iter().map(|(key, value)| (Key::find(key).unwrap(), (*value).to_owned())).collect();
+        flags.iter().map(|(key, value)| (Key::find_flag(&Key::flag_of(key)).unwrap(), (*value).to_owned())).collect();
     load(&Layers {
         file: Some(folder.path().join("agent.toml")),
         flags: &flags,
@@ -97,9 +97,9 @@ fn fragments_come_by_name_and_tables_merge_entry_by_entry() {
 #[test]
 fn what_is_wrong_is_said_with_file_and_key() {
     for (agent, wanted, hint) in [
-        ("stat_dir = '/x'", "unknown key `stat_dir` in /agent.toml", "did you mean `state_dir`?"),
+        ("stat_dir = '/x'", "unknown key `stat_dir` in /agent.toml", "Did you mean `state_dir`?"),
         ("[variable.kiosk]\nA = 1", "unknown key `variable` in /agent.toml",
-            "did you mean `variables`?"),
+            "Did you mean `variables`?"),
         ("zzz = 1", "unknown key `zzz` in /agent.toml", ""),
         ("state_dir = 'x'",
             "`state_dir` in /agent.toml does not fit: it must be a path that begins with `/`", ""),

@@ -1,0 +1,164 @@
+//! Putting a request to the daemon, or, where none runs, to an engine in this process.
+
+use std::future::Future;
+use std::path::Path;
+use std::rc::Rc;
+
+use smol::LocalExecutor;
+use smol::future::FutureExt as _;
+
+use super::signals::Signals;
+use super::terminal::Terminal;
+use crate::api::{Failure, Reply, Request, Update};
+use crate::config::Config;
+use crate::control::Client;
+use crate::engine::{self, Engine, Mode};
+use crate::exit;
+
+/// What an interrupt means to whoever waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interrupt {
+    /// The wait ends, and nothing else was going on.
+    Ends,
+    /// The wait ends; the daemon goes on.
+    Leaves,
+    /// The work is done in this process: the first interrupt explains, the second one leaves it
+    /// where its last durable step has it.
+    Explains,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+enum Stopped {
+    Failed(Failure),
+    Interrupted,
+}
+
+impl<E: Into<Failure>> From<E> for Stopped {
+    fn from(failure: E) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+/// Asks, prints the answer, and returns the exit code.
+///
+/// # Errors
+/// What the daemon or the engine says, or that the wait was interrupted.
+pub(super) fn ask(config: Config, request: Request, terminal: &Terminal) -> Result<u8, Failure> {
+    let signals = Signals::take().map_err(|e| failed(format!("no signals: {e}"), ""))?;
+    let streamed = matches!(request, Request::Logs { .. });
+    let changes = mode(&request) == Mode::OneShot;
+    let executor = Rc::new(LocalExecutor::new());
+    let asked = answer(config, request, &executor, &signals, terminal);
+    match smol::block_on(executor.run(asked)) {
+        Ok(reply) => {
+            terminal.reply(&reply, streamed);
+            Ok(code(&reply))
+        }
+        Err(Stopped::Interrupted) if streamed => Ok(exit::DONE),
+        Err(Stopped::Interrupted) if changes => Err(failed(
+            "stopped waiting before the end".into(),
+            "It goes on, or is taken up when the agent starts again: see `agent status`.",
+        )),
+        Err(Stopped::Interrupted) => Err(failed("interrupted".into(), "")),
+        Err(Stopped::Failed(failure)) => Err(failure),
+    }
+}
+
+async fn answer(
+    config: Config,
+    request: Request,
+    executor: &Rc<LocalExecutor<'static>>,
+    signals: &Signals,
+    terminal: &Terminal,
+) -> Result<Reply, Stopped> {
+    let updates = |update: Update| terminal.update(&update);
+    let mode = mode(&request);
+    if let Some(client) = Client::connect(&config.control_socket)? {
+        let interrupt = if mode == Mode::OneShot { Interrupt::Leaves } else { Interrupt::Ends };
+        return wait(client.ask(request, &updates), interrupt, signals, terminal).await;
+    }
+    let engine = Engine::open(config, mode, executor.clone())?;
+    let interrupt = if mode == Mode::OneShot { Interrupt::Explains } else { Interrupt::Ends };
+    let work = async {
+        engine.start().await;
+        let answer = engine.handle(request, &updates).await;
+        engine.shutdown().await;
+        answer
+    };
+    wait(work, interrupt, signals, terminal).await
+}
+
+/// Waits for the answer, for an interrupt, or until nobody reads what is printed.
+async fn wait(
+    answer: impl Future<Output = Result<Reply, Failure>>,
+    interrupt: Interrupt,
+    signals: &Signals,
+    terminal: &Terminal,
+) -> Result<Reply, Stopped> {
+    let answer = async { answer.await.map_err(Stopped::Failed) };
+    let interrupted = async {
+        signals.next().await;
+        if interrupt == Interrupt::Explains {
+            terminal.note(
+                "The update goes on until it is safe. Press Ctrl-C again to leave it as it is: \
+                 the agent takes it up at its next start.",
+            );
+            signals.next().await;
+        }
+        Err(Stopped::Interrupted)
+    };
+    answer.or(interrupted).or(unread(interrupt, terminal)).await
+}
+
+/// Ends when nobody reads the results of a request that only reads: `agent logs -f | head`.
+async fn unread<T>(interrupt: Interrupt, terminal: &Terminal) -> Result<T, Stopped> {
+    // Polled again with each update, since all of it is one task.
+    std::future::poll_fn(|_| {
+        if interrupt == Interrupt::Ends && terminal.is_closed() {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    Err(Stopped::Interrupted)
+}
+
+/// Checks a bundle in this process, and prints what it is.
+///
+/// # Errors
+/// Why the bundle is refused, or could not be read.
+pub(super) fn verify(
+    config: &Config,
+    bundle: &Path,
+    any_target: bool,
+    terminal: &Terminal,
+) -> Result<u8, Failure> {
+    let updates = |update: Update| terminal.update(&update);
+    let view = engine::verify_bundle(config, bundle, any_target, &updates)?;
+    terminal.verified(&view);
+    Ok(exit::DONE)
+}
+
+/// What an engine in this process must be able to do for the request.
+fn mode(request: &Request) -> Mode {
+    match request {
+        Request::Apply { .. } | Request::Rollback { .. } | Request::Remove { .. } => Mode::OneShot,
+        _ => Mode::ReadOnly,
+    }
+}
+
+/// The exit code of an answer: `doctor` fails if a check did.
+fn code(reply: &Reply) -> u8 {
+    match reply {
+        Reply::Doctor(checks) if checks.iter().any(|check| check.result == "failed") => {
+            exit::FAILURE
+        }
+        _ => exit::DONE,
+    }
+}
+
+fn failed(message: String, hint: &str) -> Failure {
+    Failure { code: exit::FAILURE, message, hint: hint.into() }
+}

@@ -1,0 +1,31 @@
+//! How `agent apply` and `agent rollback` end.
+
+use super::escape::text;
+use crate::api::AppliedView;
+
+/// `kiosk 2.0 runs now (was 1.0). mosquitto kept, nginx replaced.`
+pub(super) fn applied(applied: &AppliedView) -> String {
+    let runs = applied.services.iter().any(|service| service.action != "remove");
+    let verb = if runs { "runs now" } else { "is in place and runs nothing" };
+    let was = match &applied.from {
+        Some(from) => format!(" (was {})", text(from)),
+        None => String::new(),
+    };
+    let mut out = format!("{} {} {verb}{was}.", text(&applied.app), text(&applied.version));
+    for (index, service) in applied.services.iter().enumerate() {
+        let done = match service.action.as_str() {
+            "keep" => "kept",
+            "create" => "created",
+            "replace" => "replaced",
+            "remove" => "removed",
+            other => other,
+        };
+        out += if index == 0 { " " } else { ", " };
+        out += &format!("{} {}", text(&service.name), text(done));
+    }
+    if !applied.services.is_empty() {
+        out.push('.');
+    }
+    out.push('\n');
+    out
+}
