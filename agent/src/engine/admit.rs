@@ -1,0 +1,244 @@
+//! From a path to an offer: everything that may refuse a bundle, before anything changes.
+//!
+//! In the order in which a device asks: is it a bundle that somebody trusted has signed, is it for
+//! this device, does it move forward, do the settings fit, is every byte there, is there space,
+//! does the runtime answer. Never writes anything.
+
+use std::fs;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use agent_core::admit::{self, Admitted, Clock, Device, LocalPolicy};
+use agent_core::plan::Plan;
+use agent_core::resolve::ResolvedApp;
+use agent_core::{AppState, Generation, GenerationId};
+use bundle::manifest::AgentVersion;
+use bundle::{AppName, Arch, Depth, Manifest, TrustStore, Values};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Engine;
+use super::failure;
+use super::generation::{images, resolve_source};
+use super::host::{blocking, blocking_with_progress};
+use super::source::Source;
+use super::trouble::{LoadError, Trouble};
+use crate::api::{Failure, Progress, Step, Update};
+
+/// Space that is left for others on each file system: logs, other apps, the system itself.
+const RESERVE_BYTES: u64 = 16 << 20;
+
+/// A bundle that may become the next generation.
+pub(crate) struct Offer {
+    /// Where its bytes come from.
+    pub(crate) source: Arc<Source>,
+    /// This device's values of its variables.
+    pub(crate) values: Values,
+    /// Its content; the number is given by the state machine.
+    pub(crate) generation: Generation,
+    /// What would change.
+    pub(crate) plan: Plan,
+    /// Bytes that copies of volumes would take.
+    pub(crate) copy_bytes: u64,
+}
+
+/// Why a bundle does not become an offer.
+pub(crate) struct Rejected {
+    pub(crate) failure: Failure,
+    /// What it says of itself, if that is signed.
+    pub(crate) manifest: Option<Manifest>,
+}
+
+impl From<Failure> for Rejected {
+    fn from(failure: Failure) -> Self {
+        Self { failure, manifest: None }
+    }
+}
+
+impl Engine {
+    /// Whether the bundle at this path may be installed.
+    ///
+    /// # Errors
+    /// [`Rejected`].
+    pub(crate) async fn admit(self: &Rc<Self>, path: &Path, updates: &dyn Fn(Update)) -> Result<Offer, Rejected> {
+        let source = self.open_source(path).await?;
+        let bundle = source.shared_bundle();
+        let manifest = bundle.manifest();
+        let known = |failure| Rejected { failure, manifest: Some(manifest.clone()) };
+        let (values, generation) = self.examine(&source).map_err(known)?;
+        self.verify_payload(&source, updates).await.map_err(known)?;
+        // The runtime is asked what it has: it has to answer from here on.
+        self.runtime_info().await.map_err(|t| known(failure::trouble(&t)))?;
+        let planned = self.plan_for(&source, &values).await;
+        let (plan, copy_bytes) = planned.map_err(|t| known(failure::trouble(&t)))?;
+        self.check_space(&plan, copy_bytes).await.map_err(known)?;
+        Ok(Offer { source, values, generation, plan, copy_bytes })
+    }
+
+    /// Opens a bundle and verifies its head.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn open_source(&self, path: &Path) -> Result<Arc<Source>, Failure> {
+        let trust = TrustStore::load(&self.config.keys_dir).map_err(|e| failure::trust(&e))?;
+        let path = path.to_path_buf();
+        let opened = blocking(&*self.host, move || Source::open(&path, &trust)).await;
+        let opened = opened.map_err(|e| failure::io("the bundle", &e))?;
+        opened.map(Arc::new).map_err(|refused| failure::refused(&refused))
+    }
+
+    /// Everything that the signed head alone decides.
+    fn examine(&self, source: &Source) -> Result<(Values, Generation), Failure> {
+        let manifest = source.bundle().manifest();
+        self.check_target(manifest)?;
+        let policy = self.local_policy()?;
+        admit::policy(manifest, &policy).map_err(|e| failure::not_admitted(&e))?;
+        let values = self.values_for(manifest)?;
+        let generation = Generation {
+            id: GenerationId(0),
+            seq: manifest.seq,
+            epoch: manifest.epoch,
+            bundle: source.bundle().digest(),
+            variables: values.digest(),
+        };
+        let never_had = AppState::new(manifest.app.clone());
+        let state = self.apps.borrow().get(&manifest.app).map_or(never_had, |app| app.state());
+        match admit::sequence(&state, &generation).map_err(|e| failure::not_admitted(&e))? {
+            Admitted::New => Ok((values, generation)),
+            Admitted::AlreadyCurrent => Err(failure::already_current(manifest.app.as_str(), manifest.version.as_str())),
+            Admitted::UnderWay => Err(failure::under_way(manifest.app.as_str())),
+        }
+    }
+
+    /// Whether a bundle is for this device, and has not certainly expired.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) fn check_target(&self, manifest: &Manifest) -> Result<(), Failure> {
+        let device = this_device(&self.config, &self.device)?;
+        admit::target(manifest, &device).map_err(|e| failure::not_admitted(&e))?;
+        admit::expiry(manifest, self.clock()).map_err(|e| failure::not_admitted(&e))
+    }
+
+    /// What is certain about the time.
+    pub(crate) fn clock(&self) -> Clock {
+        let floor = self.state.borrow().record().clock_floor;
+        Clock::at_least(&[build_time(), floor], self.host.now_ms() / 1000)
+    }
+
+    fn local_policy(&self) -> Result<LocalPolicy, Failure> {
+        let path = &self.config.policy_file;
+        match fs::read_to_string(path) {
+            Ok(text) => basic_toml::from_str(&text).map_err(|e| failure::policy(path, &e.to_string())),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(LocalPolicy::default()),
+            Err(e) => Err(failure::policy(path, &e.to_string())),
+        }
+    }
+
+    /// This device's values of an app's variables.
+    ///
+    /// # Errors
+    /// [`Failure`] if they do not fit the schema.
+    pub(crate) fn values_for(&self, manifest: &Manifest) -> Result<Values, Failure> {
+        let app = manifest.app.as_str();
+        let none = BTreeMap::new();
+        let own = self.config.variables.get(app).unwrap_or(&none);
+        Values::resolve(&manifest.variables, own, &none).map_err(|e| failure::values(app, &e))
+    }
+
+    async fn verify_payload(&self, source: &Arc<Source>, updates: &dyn Fn(Update)) -> Result<(), Failure> {
+        let bundle = source.bundle();
+        let (total, what) = (bundle.file_bytes() - bundle.payload_offset(), bundle.manifest().app.to_string());
+        let show = |done| {
+            let what = what.clone();
+            updates(Update::Progress(Progress { step: Step::Verify, what, done, total }));
+        };
+        show(0);
+        let shared = Arc::clone(source);
+        let job = move |progress: &mut dyn FnMut(u64)| {
+            bundle::verify_payload(shared.bundle(), &**shared.file(), Depth::Stored, progress)
+        };
+        let verified = blocking_with_progress(&*self.host, job, &show).await;
+        verified.map_err(|e| failure::io("the bundle", &e))?.map_err(|e| failure::refused(&e))
+    }
+
+    /// What installing a bundle would change, and the bytes that copies of volumes would take.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub(crate) async fn plan_for(&self, source: &Arc<Source>, values: &Values) -> Result<(Plan, u64), Trouble> {
+        let manifest = source.bundle().manifest();
+        let (shared, given) = (Arc::clone(source), values.clone());
+        let next = blocking(&*self.host, move || resolve_source(&shared, &given)).await;
+        let next: ResolvedApp = next.map_err(Trouble::file("the bundle"))??;
+        let mut there = BTreeSet::new();
+        for image in images(manifest) {
+            let has = self.runtime.has_image(&image).await;
+            if has.map_err(Trouble::runtime("look for an image"))? {
+                there.insert(image);
+            }
+        }
+        let running = self.running(&manifest.app)?;
+        let running = running.as_ref().map(|running| &running.app);
+        let copied = match running {
+            Some(_) => self.copy_bytes(&manifest.app, &manifest.policy.restore_on_rollback).await?,
+            None => 0,
+        };
+        Ok((Plan::new(running, &next, &|digest| there.contains(digest), manifest), copied))
+    }
+
+    /// The committed generation of an app, if there is one.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) fn running(&self, app: &AppName) -> Result<Option<Rc<super::generation::Loaded>>, LoadError> {
+        let app = self.apps.borrow().get(app).cloned();
+        app.and_then(|app| app.state().current).map(|current| self.load(current)).transpose()
+    }
+
+    /// Whether the images fit into the runtime's store and the rest into the state folder.
+    pub(crate) async fn check_space(&self, plan: &Plan, copy_bytes: u64) -> Result<(), Failure> {
+        let info = self.runtime_info().await.map_err(|t| failure::trouble(&t))?;
+        let state_dir = self.config.state_dir.as_path();
+        for (place, bytes) in [(info.store.as_path(), plan.peak_disk_bytes), (state_dir, copy_bytes)] {
+            let needed = bytes.saturating_add(RESERVE_BYTES);
+            // A store that cannot be seen from here is the runtime's to complain about.
+            if let Ok(free) = self.host.free_bytes(place)
+                && free < needed
+            {
+                return Err(failure::no_space(place, needed, free));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What this device is, as far as bundles ask.
+///
+/// # Errors
+/// [`Failure`] if no bundle can be for such a machine.
+pub(crate) fn this_device(config: &crate::config::Config, id: &bundle::DeviceId) -> Result<Device, Failure> {
+    Ok(Device {
+        arch: Arch::native().ok_or_else(failure::no_arch)?,
+        fleet: config.fleet.clone(),
+        class: config.device_class.clone(),
+        id: id.clone(),
+        agent: agent_version(),
+        keyring: 0,
+    })
+}
+
+/// The version of this agent.
+pub(crate) fn agent_version() -> AgentVersion {
+    let part = |text: &str| text.parse().unwrap_or(0);
+    AgentVersion(
+        part(env!("CARGO_PKG_VERSION_MAJOR")),
+        part(env!("CARGO_PKG_VERSION_MINOR")),
+        part(env!("CARGO_PKG_VERSION_PATCH")),
+    )
+}
+
+/// When this agent was built, if the build said so: seconds since 1970-01-01 UTC.
+pub(crate) fn build_time() -> u64 {
+    option_env!("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,221 @@
+//! The engine: carries out what `agent-core` decides, and answers the command line.
+//!
+//! A bundle's way through it: [`source`] opens it once → [`admit`] verifies it and asks whether it
+//! may run here → [`driver`] steps the state machine, makes each state durable, and calls
+//! [`stage`] → [`switch`] → [`trial`] → commit, or [`restore`]. [`supervise`] keeps what is
+//! committed running, [`collect`] removes what nobody needs. One thread; blocking work is handed
+//! to [`host`]. Never decides a transition, and never starts an effect whose intent is not
+//! durable.
+
+mod admit;
+mod answer;
+mod bring_up;
+mod collect;
+mod doctor;
+mod driver;
+mod failure;
+mod generation;
+mod host;
+mod logs;
+mod ours;
+mod plan;
+mod ports;
+mod probe;
+mod rebuild;
+mod reconcile;
+mod report;
+mod restore;
+mod source;
+mod stage;
+mod status;
+mod supervise;
+mod switch;
+#[cfg(test)]
+mod tests;
+mod trial;
+mod trouble;
+mod verify;
+mod volumes;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use agent_core::AppState;
+use bundle::{AppName, DeviceId};
+use runtime_shim::Runtime;
+use smol::LocalExecutor;
+
+use crate::api::Failure;
+use crate::config::Config;
+use crate::state::{History, Intents, Lock, Objects, Opened, StateFile, bindings};
+use driver::App;
+use host::Host;
+pub(crate) use ports::Ports;
+pub use verify::verify_bundle;
+
+/// What an engine may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything, and supervise until told to shut down.
+    Daemon,
+    /// Everything for one request; what runs afterwards is not supervised.
+    OneShot,
+    /// Look only: takes no lock and writes nothing.
+    ReadOnly,
+}
+
+/// The engine.
+pub struct Engine {
+    config: Config,
+    mode: Mode,
+    device: DeviceId,
+    host: Rc<dyn Host>,
+    runtime: Rc<dyn Runtime>,
+    vfs: Rc<dyn crate::state::vfs::Vfs>,
+    executor: Rc<LocalExecutor<'static>>,
+    state: RefCell<StateFile>,
+    /// No usable record was found: what runs is left alone until the record is rebuilt.
+    lost: Cell<bool>,
+    objects: Objects,
+    history: History,
+    intents: Intents,
+    /// The folder of rendered configuration files.
+    files: PathBuf,
+    /// The folder of copies of volumes.
+    volumes: PathBuf,
+    apps: RefCell<BTreeMap<AppName, Rc<App>>>,
+    /// Whether the runtime runs without root, as it last said.
+    rootless: Cell<bool>,
+    /// Whether the device has booted since the agent last ran.
+    booted: Cell<bool>,
+    _lock: Option<Lock>,
+}
+
+impl Engine {
+    /// Opens the state folder and finds the runtime; nothing at the runtime is touched yet.
+    ///
+    /// # Errors
+    /// [`Failure`]: the configuration or the state cannot be used, or another agent holds it.
+    pub fn open(
+        config: Config,
+        mode: Mode,
+        executor: Rc<LocalExecutor<'static>>,
+    ) -> Result<Rc<Self>, Failure> {
+        let lock = match mode {
+            Mode::ReadOnly => None,
+            _ => Some(Lock::take(&config.state_dir).map_err(|e| failure::locked(&e, &config.state_dir))?),
+        };
+        let ports = Ports::of_this_machine(&config)?;
+        Self::with_ports(config, mode, executor, ports, lock)
+    }
+
+    /// As [`Engine::open`], on other ports.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub(crate) fn with_ports(
+        config: Config,
+        mode: Mode,
+        executor: Rc<LocalExecutor<'static>>,
+        ports: Ports,
+        lock: Option<Lock>,
+    ) -> Result<Rc<Self>, Failure> {
+        let device = config.device().map_err(|e| failure::usage(&e))?;
+        let Ports { vfs, host, runtime } = ports;
+        let dir = &config.state_dir;
+        let bindings = bindings(config.device_id.as_ref());
+        let write = mode != Mode::ReadOnly;
+        let opened = StateFile::open(Rc::clone(&vfs), dir, &bindings, write);
+        let (state, lost) = match opened.map_err(|e| failure::state(&e, dir))? {
+            Opened::Good(state) => (state, false),
+            Opened::Lost(state) => (state, true),
+        };
+        let engine = Rc::new(Self {
+            mode,
+            device,
+            host,
+            runtime,
+            executor,
+            lost: Cell::new(lost),
+            state: RefCell::new(state),
+            objects: Objects::new(Rc::clone(&vfs), dir.join("objects")),
+            history: History::new(Rc::clone(&vfs), dir.join("history.jsonl")),
+            intents: Intents::new(Rc::clone(&vfs), dir.join("staging")),
+            files: dir.join("files"),
+            volumes: dir.join("volumes"),
+            vfs,
+            apps: RefCell::default(),
+            rootless: Cell::new(false),
+            booted: Cell::new(false),
+            _lock: lock,
+            config,
+        });
+        engine.note_boot();
+        let known: Vec<AppState> = engine.state.borrow().record().apps.to_vec();
+        for state in known {
+            engine.add_app(state);
+        }
+        Ok(engine)
+    }
+
+    /// Takes up whatever was under way when the agent last ended, and sees to it that what is
+    /// committed runs. As a daemon it supervises from here on; else it returns once the apps have
+    /// come to rest.
+    pub async fn start(self: &Rc<Self>) {
+        if self.mode == Mode::ReadOnly {
+            return;
+        }
+        if self.lost.get() {
+            self.rebuild().await;
+        }
+        for (name, _) in self.intents.open().unwrap_or_default() {
+            self.app(&name);
+        }
+        let apps: Vec<Rc<App>> = self.apps.borrow().values().cloned().collect();
+        for app in &apps {
+            app.begin(self);
+        }
+        if self.mode == Mode::OneShot {
+            for app in &apps {
+                app.at_rest().await;
+            }
+        }
+    }
+
+    /// Ends supervision and leaves the containers running. An update that is under way stays
+    /// where its last durable step has it, and is taken up at the next start.
+    pub async fn shutdown(self: &Rc<Self>) {
+        let apps: Vec<Rc<App>> = self.apps.borrow().values().cloned().collect();
+        for app in apps {
+            app.end().await;
+        }
+    }
+
+    /// The app of this name, new if this device has never had it.
+    fn app(self: &Rc<Self>, name: &AppName) -> Rc<App> {
+        let known = self.apps.borrow().get(name).cloned();
+        known.unwrap_or_else(|| self.add_app(AppState::new(name.clone())))
+    }
+
+    fn add_app(self: &Rc<Self>, state: AppState) -> Rc<App> {
+        let app = Rc::new(App::new(state, self.booted.get()));
+        self.apps.borrow_mut().insert(app.name.clone(), Rc::clone(&app));
+        app
+    }
+
+    /// Compares the kernel's id of this boot with the one that was noted last, and notes it: one
+    /// small write for each boot.
+    fn note_boot(&self) {
+        let (id, path) = (self.host.boot_id(), self.config.state_dir.join("boot"));
+        let noted = crate::state::vfs::read(&*self.vfs, &path, 256).ok().flatten();
+        let same = noted.as_deref() == Some(id.as_bytes());
+        self.booted.set(!same);
+        if !same && self.mode != Mode::ReadOnly {
+            // If it cannot be noted, the next start takes itself for the first of this boot, and
+            // starts what has ended: harmless.
+            let _ = crate::state::vfs::replace(&*self.vfs, &path, id.as_bytes(), 0o600);
+        }
+    }
+}

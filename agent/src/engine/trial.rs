@@ -1,0 +1,88 @@
+//! Watches a new generation for its trial, and says whether it may stay.
+//!
+//! `agent-core` judges; here is what it is shown. Crashes within the trial are handled as ever:
+//! restarted by policy, and counted.
+
+use std::rc::Rc;
+
+use agent_core::trial::{Observation, Trial, Verdict};
+use agent_core::{Cause, Generation};
+use bundle::manifest::{Policy, SwitchMode};
+use smol::future::or;
+
+use super::Engine;
+use super::bring_up::How;
+use super::driver::{App, note};
+use super::trouble::{Doing, Trouble};
+use crate::api::Step;
+
+/// How often those who wait are told how far the trial is, in milliseconds.
+const PROGRESS_MS: u64 = 500;
+
+impl Engine {
+    /// Tries a generation out whose containers have been started.
+    ///
+    /// # Errors
+    /// The [`Cause`] of its failure; nothing has been stopped then.
+    pub(crate) async fn try_out(self: &Rc<Self>, app: &Rc<App>, incoming: Generation) -> Result<(), Cause> {
+        let prepared = async {
+            let next = self.load(incoming)?;
+            self.runtime_info().await?;
+            if app.recovering.get() {
+                self.bring_up_again(app, &next).await?;
+            }
+            Ok::<_, Trouble>(next)
+        };
+        let next = prepared.await.map_err(|trouble| note(app, &trouble, Doing::Switch))?;
+        let (sender, seen) = smol::channel::unbounded();
+        app.supervisor.listen(Some(sender));
+        let watched = self.watch(&app.supervisor, &next).await;
+        watched.map_err(|trouble| note(app, &trouble, Doing::Switch))?;
+        let policy = &next.manifest().policy;
+        let mut trial = Trial::new(policy, &next.app.services, self.host.now_ms());
+        let began_ms = self.host.now_ms();
+        let verdict = loop {
+            let now = self.host.now_ms();
+            let until_ms = match trial.verdict(now) {
+                Verdict::Wait { until_ms } => until_ms,
+                Verdict::Pass => break Ok(()),
+                Verdict::Fail(cause) => break Err(cause),
+            };
+            let mut wait_ms = until_ms.saturating_sub(now).max(1);
+            if app.is_watched() {
+                wait_ms = wait_ms.min(PROGRESS_MS);
+                show(app, policy, now - began_ms, until_ms.saturating_sub(began_ms));
+            }
+            let observed = async { seen.recv().await.ok() };
+            let timer = async {
+                self.host.sleep(wait_ms).await;
+                None::<Observation>
+            };
+            if let Some(observation) = or(observed, timer).await {
+                trial.observe(observation, self.host.now_ms());
+            }
+        };
+        app.supervisor.listen(None);
+        verdict
+    }
+
+    /// After a crash or a power cut in the trial: what is missing is made again, and after a boot
+    /// everything is started; containers that ended by themselves are left to be counted.
+    async fn bring_up_again(&self, app: &App, next: &super::generation::Loaded) -> Result<(), Trouble> {
+        self.ensure_surroundings(next).await?;
+        let how = How {
+            mode: SwitchMode::StopFirst,
+            start_exited: &|_| app.booted.get(),
+            strict: false,
+            progress: &|_| {},
+        };
+        self.bring_up(next, &how).await?;
+        app.booted.set(false);
+        Ok(())
+    }
+}
+
+fn show(app: &App, policy: &Policy, done_ms: u64, until_ms: u64) {
+    let trial_ms = u64::from(policy.trial_s) * 1000;
+    app.progress(Step::Trial, "", done_ms, until_ms.max(trial_ms));
+}

@@ -1,0 +1,30 @@
+//! What the agent keeps on its disk, below `state_dir`.
+//!
+//! | path | what | written |
+//! |---|---|---|
+//! | `state.a`, `state.b` | the record, [`StateFile`] | at each durable step of an update |
+//! | `objects/` | what the record names by digest, [`Objects`] | before it is named |
+//! | `staging/` | imports under way, [`Intents`] | around each import |
+//! | `files/` | configuration files, as containers mount them | while staging |
+//! | `volumes/` | copies of volumes for a rollback | while switching |
+//! | `history.jsonl` | how updates ended, [`History`] | when one ends |
+//! | `lock` | held by the one process that may write | at its start |
+//!
+//! Never decides what a record says: `agent-core` does. Nothing is written while nothing happens.
+
+mod binding;
+mod file;
+mod history;
+mod intents;
+mod lock;
+mod objects;
+#[cfg(test)]
+pub(crate) mod tests;
+pub(crate) mod vfs;
+
+pub(crate) use binding::bindings;
+pub(crate) use file::{Opened, StateError, StateFile};
+pub(crate) use history::History;
+pub(crate) use intents::{Intent, Intents};
+pub(crate) use lock::{Lock, LockError};
+pub(crate) use objects::Objects;
