@@ -22,7 +22,6 @@ use clap::{CommandFactory, Parser, Subcommand};
 #[command(
     name = "relay",
     version,
-    propagate_version = true,
     arg_required_else_help = true,
     after_long_help = "\
 Examples:
