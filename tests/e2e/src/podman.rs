@@ -37,12 +37,13 @@ impl PodmanService {
             fs::create_dir_all(folder.join(inner))?;
         }
         let quoted = |path: &str| format!("{:?}", folder.join(path).display().to_string());
-        // The limits are podman's defaults made lower: raising them needs CAP_SYS_RESOURCE.
+        // The limits are podman's defaults made lower: raising them needs CAP_SYS_RESOURCE. Soft
+        // and hard are the same, since podman 4.3 swaps the two when asked over its socket.
         fs::write(
             folder.join("containers.conf"),
             format!(
                 "[containers]\n\
-                 default_ulimits = [\"nofile=1024:4096\", \"nproc=4096:8192\"]\n\
+                 default_ulimits = [\"nofile=4096:4096\", \"nproc=8192:8192\"]\n\
                  log_driver = \"k8s-file\"\n\
                  [engine]\n\
                  runtime = \"{}\"\n\

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
-use nix::mount::{MntFlags, umount2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
@@ -37,17 +37,16 @@ struct Inner {
 }
 
 impl Sandbox {
-    /// A sandbox with a network of its own. The calling thread moves into that network for the
+    /// A sandbox with a network and a `/run` of its own. The calling thread moves there for the
     /// rest of its life, and all that it starts with it: create, use and drop everything in the
-    /// thread of the test. The kernel removes the network after its last process.
+    /// thread of the test. The kernel removes both after their last process.
     ///
     /// # Errors
     /// Without root, or when a tool is missing.
     pub fn new() -> Result<Self> {
         require_root()?;
         if !ISOLATED.get() {
-            unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
-            run(Command::new("ip").args(["link", "set", "lo", "up"]))?.ok()?;
+            isolate().context("making namespaces for the test")?;
             ISOLATED.set(true);
         }
         Self::on_host()
@@ -123,6 +122,23 @@ impl Drop for Inner {
     }
 }
 
+/// Moves this thread into new network and mount namespaces. The network's state is also in
+/// `/run`: podman keeps addresses and its name server there, whatever its own configuration says.
+fn isolate() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    mount(
+        Some("run"),
+        "/run",
+        Some("tmpfs"),
+        MsFlags::empty(),
+        Some("mode=755"),
+    )?;
+    run(Command::new("ip").args(["link", "set", "lo", "up"]))?.ok()?;
+    Ok(())
+}
+
 fn require_root() -> Result<()> {
     if !geteuid().is_root() {
         bail!("end-to-end tests start containers and networks of their own: run them as root");
@@ -177,8 +193,8 @@ fn remove(folder: &Path, lock_path: &Path) -> Result<()> {
     Ok(fs::remove_file(lock_path)?)
 }
 
-/// Processes, but this one, that name the folder in their command line (podman, conmon,
-/// aardvark-dns, agents) or run in a container whose files are in it.
+/// Processes, but this one, that name the folder in their command line or environment (podman,
+/// conmon, aardvark-dns, agents) or run in a container whose files are in it.
 fn processes_of(folder: &Path) -> Result<Vec<Pid>> {
     let name = folder.as_os_str().as_encoded_bytes();
     let contains = |text: &[u8], part: &[u8]| text.windows(part.len()).any(|it| it == part);
@@ -198,16 +214,14 @@ fn processes_of(folder: &Path) -> Result<Vec<Pid>> {
         else {
             continue;
         };
-        // A process that has ended meanwhile has neither.
-        let line = fs::read(path.join("cmdline")).unwrap_or_default();
-        let groups = fs::read(path.join("cgroup")).unwrap_or_default();
-        let contained = || {
-            containers
-                .iter()
-                .any(|id| contains(&groups, id.as_encoded_bytes()))
-        };
-        let ended = line.is_empty();
-        if id != Pid::this().as_raw() && !ended && (contains(&line, name) || contained()) {
+        // A process that ended meanwhile has none of these, and a dead one no command line.
+        let read = |name: &str| fs::read(path.join(name)).unwrap_or_default();
+        let (line, groups) = (read("cmdline"), read("cgroup"));
+        let named = contains(&line, name) || contains(&read("environ"), name);
+        let contained = containers
+            .iter()
+            .any(|id| contains(&groups, id.as_encoded_bytes()));
+        if id != Pid::this().as_raw() && !line.is_empty() && (named || contained) {
             found.push(Pid::from_raw(id));
         }
     }

@@ -17,7 +17,7 @@ use crate::tree::Tree;
 use crate::{Arch, Builder, Version, apt, npm};
 
 /// Raise it when the code that makes layers changes what is in them.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// One thing to put into a layer.
 #[derive(Serialize)]

@@ -92,6 +92,9 @@ pub enum Arch {
 }
 
 impl Arch {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Amd64, Self::Arm64, Self::ArmV7];
+
     /// The machine that this program runs on.
     ///
     /// # Errors

@@ -284,10 +284,11 @@ fn nginx(version: Version) -> ImageRecipe {
         \x20   include /tmp/resolver*.conf;\n\
         \x20   include /etc/nginx/conf.d/*.conf;\n\
         }\n";
-    // nginx looks names up again only through a resolver that its configuration names.
+    // nginx looks names up again only through a resolver that its configuration names; IPv6 is off
+    // because podman 4 passes that question on to a DNS server that an offline device cannot reach.
     let start = "#!/bin/sh\n\
         server=$(awk '$1 == \"nameserver\" && $2 !~ /:/ { print $2; exit }' /etc/resolv.conf)\n\
-        [ -z \"$server\" ] || echo \"resolver $server valid=1s;\" > /tmp/resolver.conf\n\
+        [ -z \"$server\" ] || echo \"resolver $server valid=1s ipv6=off;\" > /tmp/resolver.conf\n\
         exec nginx -e stderr -g 'daemon off;'\n";
     let site = "server {\n    listen 8080;\n    root /var/www/html;\n}\n";
     let page = format!("nginx test image {}\n", version.number());
