@@ -75,20 +75,8 @@ pub const PROTECTED: [&str; 22] = [
 
 /// Beginnings of the names in `/dev` that lead to disks, memory or the kernel's insides.
 const DEVICES_DENIED: [&str; 14] = [
-    "/dev/block",
-    "/dev/disk",
-    "/dev/dm-",
-    "/dev/kmem",
-    "/dev/kmsg",
-    "/dev/loop",
-    "/dev/mapper",
-    "/dev/mem",
-    "/dev/mmcblk",
-    "/dev/mtd",
-    "/dev/nvme",
-    "/dev/port",
-    "/dev/sd",
-    "/dev/ubi",
+    "block", "disk", "dm-", "kmem", "kmsg", "loop", "mapper", "mem", "mmcblk", "mtd", "nvme",
+    "port", "sd", "ubi",
 ];
 
 /// Capabilities that are as good as being root on the device (capabilities(7)).
@@ -134,11 +122,10 @@ impl LocalPolicy {
             return false;
         };
         match &self.devices {
-            None => {
-                path.starts_with("/dev/")
-                    && node.0.len() > 1
-                    && !DEVICES_DENIED.iter().any(|denied| path.starts_with(denied))
-            }
+            None => match node.0[..] {
+                ["dev", name, ..] => !DEVICES_DENIED.iter().any(|denied| name.starts_with(denied)),
+                _ => false,
+            },
             Some(entries) => entries
                 .iter()
                 .filter_map(|text| Path::new(text))
@@ -212,8 +199,12 @@ fn first_denied<'a>(
     texts.find(|text| !allowed(text)).cloned()
 }
 
+/// The capability without `CAP_`, in whichever case.
 fn bare(capability: &str) -> &str {
-    capability.strip_prefix("CAP_").unwrap_or(capability)
+    match capability.split_at_checked(4) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("CAP_") => rest,
+        _ => capability,
+    }
 }
 
 /// An absolute path in its components, without `.`, `..` and empty ones; `/` has none.
