@@ -40,17 +40,27 @@ pub(crate) struct App {
     pub(crate) offer: RefCell<Option<Rc<Offer>>>,
     pub(crate) supervisor: Rc<Supervisor>,
     /// Why the last effect failed, in words: the record keeps only the kind.
-    pub(crate) detail: RefCell<Option<String>>,
+    pub(crate) detail: RefCell<Option<Detail>>,
     /// Whether the containers of the incoming generation may have been left alone for a while.
     pub(crate) recovering: Cell<bool>,
     /// Whether the device has booted since its containers were last brought up.
     pub(crate) booted: Cell<bool>,
     /// How often bringing up what is committed has failed in a row.
     pub(crate) unreconciled: Cell<Option<u32>>,
+    /// Whether this device's settings have been compared with those that run, since the start.
+    settings_compared: Cell<bool>,
     task: RefCell<Option<Task<()>>>,
     /// Whether the driver has something to do.
     busy: Cell<bool>,
     rests: (Sender<()>, Receiver<()>),
+}
+
+/// What the record does not keep of a failure.
+pub(crate) struct Detail {
+    /// In words.
+    pub(crate) words: String,
+    /// The exit code, if it says more than the kind does.
+    pub(crate) code: Option<u8>,
 }
 
 /// A wish from outside.
@@ -84,6 +94,7 @@ impl App {
             recovering: Cell::new(false),
             booted: Cell::new(booted),
             unreconciled: Cell::new(None),
+            settings_compared: Cell::new(false),
             task: RefCell::default(),
             busy: Cell::new(false),
             rests: smol::channel::bounded(1),
@@ -240,6 +251,10 @@ impl Engine {
 
     /// Nothing to do: waits for a wish, or until it is time to reconcile again.
     async fn rest(self: &Rc<Self>, app: &Rc<App>) -> Next {
+        let runs = app.state().phase == Phase::Idle && app.unreconciled.get().is_none();
+        if self.mode == Mode::Daemon && runs && !app.settings_compared.replace(true) {
+            self.offer_new_settings(app);
+        }
         app.set_busy(false);
         let asked = async {
             match app.asks.1.recv().await {
@@ -430,7 +445,10 @@ impl Engine {
 /// Keeps the words of a failure for whoever asked, and gives the kind for the record.
 pub(crate) fn note(app: &App, trouble: &Trouble, doing: Doing) -> agent_core::Cause {
     log::error!("app={} phase={doing:?} cause={trouble}", app.name);
-    app.detail.replace(Some(trouble.to_string()));
+    app.detail.replace(Some(Detail {
+        words: trouble.to_string(),
+        code: failure::special_code(trouble),
+    }));
     trouble.cause(doing)
 }
 

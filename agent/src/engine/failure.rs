@@ -9,6 +9,7 @@ use agent_core::{Cause, Illegal, OutcomeKind};
 use bundle::values::ValueError;
 use bundle::{Refused, ServiceName, TrustError};
 
+use super::driver::Detail;
 use super::trouble::{LoadError, Trouble};
 use crate::api::Failure;
 use crate::config::ConfigError;
@@ -233,10 +234,15 @@ fn runtime_down(trouble: &Trouble) -> Failure {
 
 /// How an update ended badly.
 ///
-/// `words` are those of the last thing that went wrong, if this process saw it.
-pub(crate) fn ended(app: &str, version: &str, kind: OutcomeKind, services: &[ServiceName], words: Option<&str>) -> Failure {
-    let (OutcomeKind::Committed(_) | OutcomeKind::Removed | OutcomeKind::Failed(_)
-        | OutcomeKind::RolledBack(_) | OutcomeKind::RollbackFailed(_)) = kind;
+/// `detail` is of the last thing that went wrong, if this process saw it.
+pub(crate) fn ended(
+    app: &str,
+    version: &str,
+    kind: OutcomeKind,
+    services: &[ServiceName],
+    detail: Option<&Detail>,
+) -> Failure {
+    let words = detail.map(|detail| detail.words.as_str());
     let because = |cause| cause_words(cause, services, words);
     match kind {
         OutcomeKind::RolledBack(cause) => failure(
@@ -256,9 +262,18 @@ pub(crate) fn ended(app: &str, version: &str, kind: OutcomeKind, services: &[Ser
                 Cause::Superseded | Cause::Operator => (exit::FAILURE, ""),
                 _ => (exit::FAILURE, "Run `agent doctor`, then apply the bundle again."),
             };
+            let code = detail.and_then(|detail| detail.code).unwrap_or(code);
             failure(code, format!("{app} {version} was not installed: {}", because(cause)), hint)
         }
         OutcomeKind::Committed(_) | OutcomeKind::Removed => failure(exit::FAILURE, "", ""),
+    }
+}
+
+/// The exit code of a failed staging, where its cause in the record would not tell.
+pub(crate) fn special_code(trouble: &Trouble) -> Option<u8> {
+    match trouble {
+        Trouble::Source(Refused::Read(_)) => Some(exit::DOWNLOAD_FAILED),
+        _ => trouble.is_unreachable().then_some(exit::RUNTIME_UNREACHABLE),
     }
 }
 

@@ -61,16 +61,17 @@ impl Engine {
         if let Some(trouble) = problem {
             return Err(trouble);
         }
-        self.remove_strangers(app, Some(&running)).await?;
-        if self.mode == Mode::Daemon && app.recovering.get() {
-            self.offer_new_settings(app, &running);
-        }
-        Ok(())
+        self.remove_strangers(app, Some(&running)).await
     }
 
     /// If this device's settings have changed since the current generation was made, they make a
     /// new one of the same bundle; ones that failed as the last thing are not tried again.
-    fn offer_new_settings(&self, app: &App, running: &Loaded) {
+    pub(crate) fn offer_new_settings(&self, app: &App) {
+        let current = app.state().current;
+        // What cannot be loaded has been complained about by reconciling.
+        let Some(running) = current.and_then(|current| self.load(current).ok()) else {
+            return;
+        };
         let values = match self.values_for(running.manifest()) {
             Ok(values) => values,
             Err(failure) => {

@@ -24,7 +24,8 @@ impl Engine {
         let version = manifest.map_or_else(|| generation.bundle.short(), |m| m.version.to_string());
         let services: Vec<ServiceName> =
             manifest.iter().flat_map(|m| &m.services).map(|s| s.name.clone()).collect();
-        let words = app.detail.take();
+        let detail = app.detail.take();
+        let words = detail.as_ref().map(|detail| detail.words.as_str());
         let (result, cause) = match kind {
             OutcomeKind::Committed(_) => ("committed", None),
             OutcomeKind::Failed(cause) => ("failed", Some(cause)),
@@ -41,7 +42,7 @@ impl Engine {
             seq: generation.seq,
             generation: Some(generation.id.0),
             result: result.to_owned(),
-            cause: cause.map(|cause| failure::cause_words(cause, &services, words.as_deref())),
+            cause: cause.map(|cause| failure::cause_words(cause, &services, words)),
         };
         // After a crash the words are lost, the rest is the same.
         let again = told.is_some_and(|told| {
@@ -54,7 +55,7 @@ impl Engine {
             OutcomeKind::Committed(_) | OutcomeKind::Removed => {
                 Ok(self.applied(app, generation, &version))
             }
-            _ => Err(failure::ended(app.name.as_str(), &version, kind, &services, words.as_deref())),
+            _ => Err(failure::ended(app.name.as_str(), &version, kind, &services, detail.as_ref())),
         };
         app.tell(&Notice::Ended { generation: generation.id, result: Box::new(result) });
     }

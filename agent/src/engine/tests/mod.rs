@@ -1,1 +1,6 @@
-//! Tests of the engine.
+//! The engine against the scripted runtime, with real signed bundles and a clock that jumps.
+
+mod bench;
+mod crashes;
+mod refusals;
+mod updates;
