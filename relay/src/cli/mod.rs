@@ -41,7 +41,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Pack(pack::Args),
+    Pack(Box<pack::Args>),
     #[command(subcommand)]
     Bundle(bundle::Command),
     #[command(subcommand)]

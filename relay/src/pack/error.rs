@@ -82,7 +82,7 @@ pub enum PackError {
     ImageTwice(String),
     /// A service has no image.
     NoImage {
-        /// Where the service is.
+        /// Where the image is named, or else the service is.
         place: String,
         /// What its `image:` says, if it is there.
         image: Option<String>,
@@ -125,7 +125,7 @@ impl fmt::Display for PackError {
                 image: Some(image),
             } => write!(
                 f,
-                "{place}.image: {image} is not pinned by digest, so it may be another image tomorrow"
+                "{place}: {image} is not pinned by digest, so it may be another image tomorrow"
             ),
             Self::Image { source, error } => write!(f, "{source}: {error}"),
             Self::Key { path, error } => write!(f, "{}: {error}", path.display()),

@@ -36,7 +36,7 @@ fn every_flipped_byte_is_refused() {
         let error = place
             .relay(&["bundle", "verify", "--pub", "release.pub", "bad.bin"])
             .fails(1);
-        assert!(error.starts_with("error: bad.bin: "), "{at}: {error}");
+        assert!(error.contains("error: bad.bin: "), "{at}: {error}");
         assert!(error.contains("\nhint: "), "{at}: {error}");
     }
     place.write("bad.bin", &good[..good.len() - 1]);

@@ -9,11 +9,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 /// When the images say they were made.
-pub const CREATED: u64 = 1_700_000_000;
+pub(crate) const CREATED: u64 = 1_700_000_000;
 
 /// How a layer lies in its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
+pub(crate) enum Encoding {
     Plain,
     Gzip,
     Zstd,
@@ -21,17 +21,17 @@ pub enum Encoding {
 
 /// An image: its layers' plain tars.
 #[derive(Clone)]
-pub struct Image {
-    pub architecture: &'static str,
-    pub variant: Option<&'static str>,
-    pub layers: Vec<Vec<u8>>,
-    pub encoding: Encoding,
+pub(crate) struct Image {
+    pub(crate) architecture: &'static str,
+    pub(crate) variant: Option<&'static str>,
+    pub(crate) layers: Vec<Vec<u8>>,
+    pub(crate) encoding: Encoding,
     /// Makes the configuration promise other layers than there are.
-    pub lie: bool,
+    pub(crate) lie: bool,
 }
 
 /// A layer with one file.
-pub fn layer(name: &str, content: &[u8], mtime: u64) -> Vec<u8> {
+pub(crate) fn layer(name: &str, content: &[u8], mtime: u64) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_size(content.len() as u64);
@@ -42,7 +42,7 @@ pub fn layer(name: &str, content: &[u8], mtime: u64) -> Vec<u8> {
 }
 
 /// An image of two layers, `text` in the second.
-pub fn image(text: &str) -> Image {
+pub(crate) fn image(text: &str) -> Image {
     let noise: Vec<u8> = (0..200_000u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
@@ -59,12 +59,12 @@ pub fn image(text: &str) -> Image {
 }
 
 impl Image {
-    pub fn encoded(mut self, encoding: Encoding) -> Self {
+    pub(crate) fn encoded(mut self, encoding: Encoding) -> Self {
         self.encoding = encoding;
         self
     }
 
-    pub fn architecture(
+    pub(crate) fn architecture(
         mut self,
         architecture: &'static str,
         variant: Option<&'static str>,
@@ -74,7 +74,7 @@ impl Image {
         self
     }
 
-    pub fn config(&self) -> Vec<u8> {
+    pub(crate) fn config(&self) -> Vec<u8> {
         let diff_ids: Vec<String> = self
             .layers
             .iter()
@@ -95,7 +95,7 @@ impl Image {
     }
 
     /// The image id.
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         Digest::of(&self.config()).to_string()
     }
 
@@ -142,7 +142,7 @@ impl Image {
     }
 
     /// A docker archive, its second layer a link to the first if they are the same.
-    pub fn write_docker_archive(&self, path: &Path) {
+    pub(crate) fn write_docker_archive(&self, path: &Path) {
         let mut builder = tar::Builder::new(File::create(path).unwrap());
         let stored = self.stored();
         let mut names = Vec::new();
@@ -173,7 +173,7 @@ impl Image {
 }
 
 /// An OCI layout with these images in its index; several come with platforms.
-pub fn write_layout(folder: &Path, images: &[&Image]) {
+pub(crate) fn write_layout(folder: &Path, images: &[&Image]) {
     let blobs = folder.join("blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
     let mut descriptors = Vec::new();
@@ -211,7 +211,7 @@ pub fn write_layout(folder: &Path, images: &[&Image]) {
 }
 
 /// The same as a tar.
-pub fn write_archive(path: &Path, images: &[&Image]) {
+pub(crate) fn write_archive(path: &Path, images: &[&Image]) {
     let folder = tempfile::tempdir().unwrap();
     write_layout(folder.path(), images);
     let mut builder = tar::Builder::new(File::create(path).unwrap());

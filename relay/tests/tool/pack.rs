@@ -166,7 +166,7 @@ fn services_and_images_must_fit() {
     for (arguments, want) in [
         (
             vec!["--image", &web],
-            "error: compose.yaml:8:5: services.db.image: postgres:16 is not pinned by digest",
+            "error: compose.yaml:8:12: services.db.image: postgres:16 is not pinned by digest",
         ),
         (
             vec!["--image", &web, "--image", "cache=oci:x"],

@@ -7,27 +7,27 @@ use std::process::{Command, Output};
 use crate::image::{self, Image};
 
 /// A folder with a key and a Compose file of one service `web`.
-pub struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
 }
 
 /// What the program said.
 #[derive(Debug)]
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Said {
     /// Standard output, of a command that must have worked.
-    pub fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, 0, "{}", self.err);
         self.out
     }
 
     /// Standard error, of a command that must have failed with this code.
-    pub fn fails(self, code: i32) -> String {
+    pub(crate) fn fails(self, code: i32) -> String {
         assert_eq!(self.code, code, "{self:?}");
         assert_eq!(self.out, "");
         self.err
@@ -35,7 +35,7 @@ impl Said {
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self {
             folder: tempfile::tempdir().unwrap(),
         };
@@ -46,32 +46,32 @@ impl Place {
         place
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.path(name), content).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap()
     }
 
     /// Names of the files, without hidden temporary ones that should not be there.
-    pub fn left_over(&self) -> Vec<String> {
+    pub(crate) fn left_over(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.starts_with('.')).collect()
     }
 
     /// An OCI archive of one image; returns its source.
-    pub fn archive(&self, name: &str, image: &Image) -> String {
+    pub(crate) fn archive(&self, name: &str, image: &Image) -> String {
         image::write_archive(&self.path(name), &[image]);
         format!("oci-archive:{name}")
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_relay"));
         command
             .current_dir(self.folder.path())
@@ -83,12 +83,12 @@ impl Place {
         command
     }
 
-    pub fn relay(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn relay(&self, arguments: &[&str]) -> Said {
         said(&mut self.command(arguments))
     }
 
     /// `relay pack` with what every pack needs, quickly compressed, and these arguments.
-    pub fn pack_command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn pack_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(&["pack", "compose.yaml", "--app", "kiosk"]);
         command.args(["--version", "1.0", "--seq", "1", "--arch", "amd64"]);
         command.args(["--issued-at", "1700000000", "--compression", "1"]);
@@ -97,18 +97,18 @@ impl Place {
         command
     }
 
-    pub fn pack(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn pack(&self, arguments: &[&str]) -> Said {
         said(&mut self.pack_command(arguments))
     }
 
     /// The manifest of `out.bin` as `relay bundle inspect --json` shows it.
-    pub fn inspect(&self) -> serde_json::Value {
+    pub(crate) fn inspect(&self) -> serde_json::Value {
         let text = self.relay(&["bundle", "inspect", "--json", "out.bin"]).ok();
         serde_json::from_str(&text).unwrap()
     }
 
     /// Packs, verifies with every digest, and returns the id of the image of `web`.
-    pub fn packed_image_id(&self, source: &str) -> String {
+    pub(crate) fn packed_image_id(&self, source: &str) -> String {
         self.pack(&["--image", &format!("web={source}")]).ok();
         self.relay(&["bundle", "verify", "--pub", "release.pub", "out.bin"])
             .ok();
@@ -119,7 +119,7 @@ impl Place {
     }
 }
 
-pub fn said(command: &mut Command) -> Said {
+pub(crate) fn said(command: &mut Command) -> Said {
     let Output {
         status,
         stdout,
@@ -133,7 +133,7 @@ pub fn said(command: &mut Command) -> Said {
 }
 
 /// Runs stock minisign, if it is there.
-pub fn minisign(folder: &Path, arguments: &[&str]) -> Option<Said> {
+pub(crate) fn minisign(folder: &Path, arguments: &[&str]) -> Option<Said> {
     let mut command = Command::new("minisign");
     command.current_dir(folder).args(arguments);
     match command.output() {

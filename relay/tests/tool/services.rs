@@ -95,5 +95,8 @@ fn engines_that_are_not_there() {
     );
     let mut command = place.pack_command(&["--image", "web=docker:x"]);
     let error = said(command.env("DOCKER_HOST", "unix:///nonexistent.sock")).fails(1);
-    assert!(error.starts_with("error: docker:x: "), "{error}");
+    assert!(
+        error.contains("error: docker:x: docker at /nonexistent.sock: "),
+        "{error}"
+    );
 }

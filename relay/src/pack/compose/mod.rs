@@ -34,7 +34,7 @@ pub use problem::{ComposeError, Position, Problem};
 
 use field::{Context, Field};
 use interpolate::Scope;
-use problem::located;
+use problem::{located, place};
 use refusals::Place;
 
 /// Most bytes of a Compose file.
@@ -66,7 +66,7 @@ pub struct ComposedService {
     pub service: Service,
     /// What `image:` says, if it is there.
     pub image: Option<String>,
-    /// Where the service is, for messages: `compose.yaml:7:5: services.web`.
+    /// Where the image is named, or else the service is: `compose.yaml:7:5: services.web`.
     pub place: String,
 }
 
@@ -186,17 +186,13 @@ fn top(root: &Field<'_>, file: &str, app: &AppName) -> Composed {
         warnings: Vec::new(),
         services: read
             .into_iter()
-            .map(|read| ComposedService {
-                image: read.image.and_then(|image| image.string()),
-                place: located(
-                    file,
-                    &Problem {
-                        at: read.field.at(),
-                        path: read.field.path().to_string(),
-                        message: String::new(),
-                    },
-                ),
-                service: read.service,
+            .map(|read| {
+                let named = read.image.as_ref().unwrap_or(&read.field);
+                ComposedService {
+                    place: place(file, named.at(), named.path()),
+                    image: read.image.and_then(|image| image.string()),
+                    service: read.service,
+                }
             })
             .collect(),
     }

@@ -60,10 +60,13 @@ impl std::error::Error for ComposeError {}
 
 /// `compose.yaml:7:5: services.web.build: …`, as editors and CI logs link it.
 pub(crate) fn located(file: &str, problem: &Problem) -> String {
-    let Position { line, column } = problem.at;
-    let colon = if problem.path.is_empty() { "" } else { ": " };
-    format!(
-        "{file}:{line}:{column}: {}{colon}{}",
-        problem.path, problem.message
-    )
+    let place = place(file, problem.at, &problem.path);
+    format!("{place}: {}", problem.message)
+}
+
+/// `compose.yaml:7:5: services.web`
+pub(crate) fn place(file: &str, at: Position, path: &str) -> String {
+    let Position { line, column } = at;
+    let colon = if path.is_empty() { "" } else { ": " };
+    format!("{file}:{line}:{column}{colon}{path}")
 }

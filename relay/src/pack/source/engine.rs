@@ -99,10 +99,16 @@ pub(crate) fn open(
     }
     let socket = engine.socket()?;
     let response = net.run(async {
-        let client = reqwest::Client::builder().unix_socket(socket).build()?;
+        let client = reqwest::Client::builder()
+            .unix_socket(socket.as_path())
+            .build()?;
         client.get(engine.url(reference)).send().await
     });
-    let response = response.map_err(SourceError::Http)?;
+    let response = response.map_err(|error| SourceError::Connection {
+        engine: engine.as_str(),
+        socket,
+        error,
+    })?;
     let status = response.status();
     if !status.is_success() {
         let body = net.run(response.text()).unwrap_or_default();

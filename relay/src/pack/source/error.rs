@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use bundle::{Arch, Digest};
 use oci_client::errors::OciDistributionError;
@@ -85,7 +86,14 @@ pub enum SourceError {
         message: String,
     },
     /// Talking to the engine failed.
-    Http(reqwest::Error),
+    Connection {
+        /// "podman" or "docker".
+        engine: &'static str,
+        /// Its socket.
+        socket: PathBuf,
+        /// Why.
+        error: reqwest::Error,
+    },
     /// Talking to the registry failed.
     Registry(Box<OciDistributionError>),
     /// The file of registry credentials cannot be understood.
@@ -140,7 +148,11 @@ impl fmt::Display for SourceError {
                 status,
                 message,
             } => write!(f, "{engine} answered {status}: {message}"),
-            Self::Http(error) => f.write_str(&chain(error)),
+            Self::Connection {
+                engine,
+                socket,
+                error,
+            } => write!(f, "{engine} at {}: {}", socket.display(), chain(error)),
             Self::Registry(error) => f.write_str(&chain(error)),
             Self::AuthFile { path, error } => {
                 write!(f, "the credentials in {path} cannot be understood: {error}")
@@ -158,7 +170,7 @@ impl std::error::Error for SourceError {
         match self {
             Self::Io { error, .. } => Some(error),
             Self::Json { error, .. } | Self::AuthFile { error, .. } => Some(error),
-            Self::Http(error) => Some(error),
+            Self::Connection { error, .. } => Some(error),
             Self::Registry(error) => Some(&**error),
             _ => None,
         }
