@@ -1,13 +1,13 @@
 //! Manifests and services for tests.
 
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use bundle::manifest::*;
 use bundle::{AppName, Arch, Digest, Label, Manifest, ServiceName, VersionLabel};
 
-use crate::resolve::{ResolvedApp, ResolvedFile, ResolvedService};
+use crate::resolve::{ResolvedFile, ResolvedService};
 
 pub(crate) fn text(text: &str) -> Text {
     Text::new(text).unwrap()
@@ -123,10 +123,4 @@ pub(crate) fn resolved(services: Vec<Service>) -> Vec<ResolvedService> {
         service,
     };
     services.into_iter().map(resolve).collect()
-}
-
-/// The names of an app's services.
-pub(crate) fn names(app: &ResolvedApp) -> Vec<String> {
-    let name = |resolved: &ResolvedService| resolved.service.name.to_string();
-    app.services.iter().map(name).collect()
 }

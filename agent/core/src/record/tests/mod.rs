@@ -108,7 +108,7 @@ const fn entry_at(app: usize) -> usize {
     176 + 324 * app
 }
 
-/// [2.1] Sixteen bytes a line, lines of zeros left out.
+/// Sixteen bytes a line, lines of zeros left out.
 fn hex(bytes: &[u8]) -> String {
     let line = |(at, line): (usize, &[u8])| {
         let digits: String = line.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -152,7 +152,7 @@ fn the_golden_vector_is_encoded_and_decoded() {
     assert_eq!(Record::decode(&golden, Slot::A), Ok(sample()));
 }
 
-/// [2.2] to [2.4]: where the fields lie.
+/// [2.3] to [2.6]: where the fields lie.
 #[test]
 fn fields_lie_where_the_table_says() {
     let bytes = sample().encode(Slot::B);

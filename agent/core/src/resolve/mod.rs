@@ -2,6 +2,9 @@
 //!
 //! Never reads a file: whoever calls renders templates and hands in their digests.
 
+#[cfg(test)]
+mod tests;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;

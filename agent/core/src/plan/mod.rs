@@ -2,6 +2,9 @@
 //!
 //! Never acts on it: `agent plan` shows it, staging and switching follow it.
 
+#[cfg(test)]
+mod tests;
+
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
