@@ -40,7 +40,8 @@ impl Zig {
     /// If Zig cannot be had or the wrappers not written.
     pub(crate) fn install() -> Result<Zig> {
         let python = pip::venv("ziglang", VERSION)?.join("bin/python");
-        let bin = shell::target_dir().join("xtask/bin");
+        // Another Zig, another path: cargo rebuilds when a linker's name changes, not its content.
+        let bin = shell::target_dir().join(format!("xtask/bin-zig-{VERSION}"));
         fs::create_dir_all(&bin)?;
         // A copy, since cargo replaces the running program when somebody builds it meanwhile.
         let own = bin.join("xtask");
