@@ -31,6 +31,8 @@ pub mod oci;
 #[cfg(feature = "std")]
 pub mod payload;
 pub mod template;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "std")]
 mod trust;
 mod utc;

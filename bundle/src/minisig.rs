@@ -164,7 +164,7 @@ impl Record {
 }
 
 /// Whether a trusted comment fits a bundle and survives the way through a text file unchanged:
-/// short, and without control characters.
+/// short, and without control characters but the tabs of stock minisign's own comments.
 pub(crate) fn is_comment(comment: &str) -> bool {
-    comment.len() <= COMMENT_BYTES_MAX && !comment.chars().any(char::is_control)
+    comment.len() <= COMMENT_BYTES_MAX && !comment.chars().any(|c| c.is_control() && c != '\t')
 }

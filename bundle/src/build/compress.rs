@@ -23,6 +23,11 @@ pub enum Compression {
     },
 }
 
+/// Level 12, with the window that devices allow. Measured on two busy cores, a layer of 354 MB
+/// (Python and Perl libraries): level 9 takes 9 s and leaves 85.1 MB, 12 takes 17 s and leaves
+/// 84.3 MB, 15 takes 71 s and leaves 83.5 MB, 19 takes 162 s and leaves 75.4 MB; the node binary
+/// of 99 MB: 3 s and 30.8 MB, 5 s and 30.6 MB, 29 s and 30.2 MB, 71 s and 27.4 MB. So 12 for every
+/// day, and 19 where a release goes to many devices over thin lines.
 impl Default for Compression {
     fn default() -> Self {
         Self::Zstd { level: 12 }

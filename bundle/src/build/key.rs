@@ -95,19 +95,21 @@ impl SecretKey {
             .nth(1)
             .and_then(base64::decode)
             .ok_or(KeyError::Corrupt)?;
-        let file = SecretKeyBox::from(text.to_string());
-        let opened = match &bytes[2..4] {
-            b"\0\0" => file
-                .into_unencrypted_secret_key()
-                .map_err(|_| KeyError::Corrupt)?,
-            b"Sc" => file
-                .into_secret_key(Some(password().map_err(KeyError::Password)?))
-                .map_err(|_| KeyError::WrongPassword)?,
-            _ => return Err(KeyError::Corrupt),
-        };
-        Self::from_bytes(&opened.to_bytes()).ok_or(KeyError::Corrupt)
+        match &bytes[2..4] {
+            b"\0\0" => Self::from_bytes(&bytes).ok_or(KeyError::Corrupt),
+            b"Sc" => {
+                let password = password().map_err(KeyError::Password)?;
+                let opened = SecretKeyBox::from(text.to_string())
+                    .into_secret_key(Some(password))
+                    .map_err(|_| KeyError::WrongPassword)?;
+                Self::from_bytes(&opened.to_bytes()).ok_or(KeyError::Corrupt)
+            }
+            _ => Err(KeyError::Corrupt),
+        }
     }
 
+    /// Takes an open key apart. That the public half fits the seed is the check: the checksum
+    /// is for passwords, and stock minisign leaves it zero in a key without one.
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let public = bytes.get(PUBLIC_AT..PUBLIC_END)?;
         let seed = bytes.get(SEED_AT..PUBLIC_AT)?;

@@ -3,7 +3,7 @@
 //! Never decodes a manifest before a signature over it was verified, and never lets anything
 //! outside the signed bytes change what it decides, save which trusted keys signed.
 
-mod rules;
+pub(crate) mod rules;
 
 use crate::error::Refused;
 use crate::head::Head;

@@ -19,7 +19,7 @@ use crate::Manifest;
 use crate::error::{Refused, Rule};
 
 /// Checks every rule, clause by clause.
-pub(super) fn check(manifest: &Manifest) -> Result<(), Refused> {
+pub(crate) fn check(manifest: &Manifest) -> Result<(), Refused> {
     extensions(manifest)?;
     payload::check(manifest)?;
     images::check(manifest)?;
