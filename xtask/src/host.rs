@@ -10,23 +10,58 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell;
 
-/// Debian packages that the tests and the demo use, each with what for.
-const PACKAGES: &[(&str, &str)] = &[
-    ("aardvark-dns", "names between containers"),
-    ("conmon", "podman's container monitor"),
-    ("containerd", "the second runtime"),
-    ("containernetworking-plugins", "container networks"),
-    ("crun", "OCI runtime"),
-    ("docker-registry", "a real registry on loopback"),
-    ("iptables", "published ports"),
-    ("minisign", "the reference for our signatures"),
-    ("netavark", "podman's networks"),
-    ("podman", "the first runtime"),
-    ("python3-venv", "the cross compiler comes from PyPI"),
-    ("qemu-user-static", "runs the ARM binaries"),
-    ("runc", "OCI runtime"),
-    ("skopeo", "copies images between forms"),
-    ("uidmap", "rootless containers"),
+/// A Debian package that the tests or the demo use.
+struct Package {
+    name: &'static str,
+    purpose: &'static str,
+    /// With this program in the search path, the package is not needed.
+    program: Option<&'static str>,
+}
+
+/// A package that is needed by its own name: a library, or a program outside the search path.
+const fn part(name: &'static str, purpose: &'static str) -> Package {
+    Package {
+        name,
+        purpose,
+        program: None,
+    }
+}
+
+/// A package that is needed for one program, wherever that comes from.
+const fn program(name: &'static str, program: &'static str, purpose: &'static str) -> Package {
+    Package {
+        name,
+        purpose,
+        program: Some(program),
+    }
+}
+
+const PACKAGES: &[Package] = &[
+    part("aardvark-dns", "names between containers"),
+    part("conmon", "podman's container monitor"),
+    program("containerd", "containerd", "the second runtime"),
+    part("containernetworking-plugins", "container networks"),
+    program("crun", "crun", "OCI runtime"),
+    program(
+        "docker-registry",
+        "docker-registry",
+        "a real registry on loopback",
+    ),
+    program("iproute2", "ip", "networks of the tests' own"),
+    part("iptables", "published ports"),
+    program("minisign", "minisign", "the reference for our signatures"),
+    part("netavark", "podman's networks"),
+    program("npm", "npm", "Node-RED for the test images"),
+    program("podman", "podman", "the first runtime"),
+    part("python3-venv", "the cross compiler comes from PyPI"),
+    program(
+        "qemu-user-static",
+        "qemu-arm-static",
+        "runs the ARM binaries",
+    ),
+    program("runc", "runc", "OCI runtime"),
+    program("skopeo", "skopeo", "copies images between forms"),
+    part("uidmap", "rootless containers"),
 ];
 
 /// Installs the Debian packages that are missing, with sudo unless root.
@@ -39,8 +74,11 @@ pub(crate) fn ensure_packages() -> Result<()> {
         return Ok(());
     }
     eprintln!("installing Debian packages:");
-    for (name, purpose) in PACKAGES.iter().filter(|(name, _)| missing.contains(name)) {
-        eprintln!("  {name:28} {purpose}");
+    for package in PACKAGES
+        .iter()
+        .filter(|package| missing.contains(&package.name))
+    {
+        eprintln!("  {:28} {}", package.name, package.purpose);
     }
     let install = || -> Result<()> {
         shell::run(as_root("apt-get")?.args(["update", "--quiet=2"]))?;
@@ -55,7 +93,15 @@ pub(crate) fn ensure_packages() -> Result<()> {
 /// # Errors
 /// If this is not a Debian system.
 pub(crate) fn missing_packages() -> Result<Vec<&'static str>> {
-    let names: Vec<&str> = PACKAGES.iter().map(|(name, _)| *name).collect();
+    let is_needed = |package: &&Package| !package.program.is_some_and(shell::is_installed);
+    let names: Vec<&str> = PACKAGES
+        .iter()
+        .filter(is_needed)
+        .map(|package| package.name)
+        .collect();
+    if names.is_empty() {
+        return Ok(names);
+    }
     if !shell::is_installed("dpkg-query") {
         bail!(
             "this is not a Debian system; install by hand what these packages hold: {}",

@@ -65,8 +65,17 @@ impl Engine {
         let bundle = source.shared_bundle();
         let manifest = bundle.manifest();
         let known = |failure| Rejected { failure, manifest: Some(manifest.clone()) };
-        let (values, generation) = self.examine(&source).map_err(known)?;
+        let (values, generation, admitted) = self.examine(&source).map_err(known)?;
+        // Before it is called current, too: whoever brings a damaged copy should know.
         self.verify_payload(&source, updates).await.map_err(known)?;
+        match admitted {
+            Admitted::New => {}
+            Admitted::AlreadyCurrent => {
+                let (app, version) = (manifest.app.as_str(), manifest.version.as_str());
+                return Err(known(failure::already_current(app, version)));
+            }
+            Admitted::UnderWay => return Err(known(failure::under_way(manifest.app.as_str()))),
+        }
         // The runtime is asked what it has: it has to answer from here on.
         self.runtime_info().await.map_err(|t| known(failure::trouble(&t)))?;
         let planned = self.plan_for(&source, &values).await;
@@ -88,7 +97,7 @@ impl Engine {
     }
 
     /// Everything that the signed head alone decides.
-    fn examine(&self, source: &Source) -> Result<(Values, Generation), Failure> {
+    fn examine(&self, source: &Source) -> Result<(Values, Generation, Admitted), Failure> {
         let manifest = source.bundle().manifest();
         self.check_target(manifest)?;
         let policy = self.local_policy()?;
@@ -103,11 +112,8 @@ impl Engine {
         };
         let never_had = AppState::new(manifest.app.clone());
         let state = self.apps.borrow().get(&manifest.app).map_or(never_had, |app| app.state());
-        match admit::sequence(&state, &generation).map_err(|e| failure::not_admitted(&e))? {
-            Admitted::New => Ok((values, generation)),
-            Admitted::AlreadyCurrent => Err(failure::already_current(manifest.app.as_str(), manifest.version.as_str())),
-            Admitted::UnderWay => Err(failure::under_way(manifest.app.as_str())),
-        }
+        let admitted = admit::sequence(&state, &generation).map_err(|e| failure::not_admitted(&e))?;
+        Ok((values, generation, admitted))
     }
 
     /// Whether a bundle is for this device, and has not certainly expired.

@@ -40,9 +40,9 @@ impl Teller {
         println!("   $ {line}");
     }
 
-    /// What a command printed, and its exit code if it is not 0.
+    /// What a command printed, progress first, and its exit code if it is not 0.
     pub(super) fn output(&self, outcome: &Outcome) {
-        for line in outcome.stdout.lines().chain(outcome.stderr.lines()) {
+        for line in outcome.stderr.lines().chain(outcome.stdout.lines()) {
             println!("     {line}");
         }
         if outcome.code != 0 {
