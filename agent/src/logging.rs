@@ -15,7 +15,9 @@ struct StandardError {
     priorities: AtomicBool,
 }
 
-static LOGGER: StandardError = StandardError { priorities: AtomicBool::new(false) };
+static LOGGER: StandardError = StandardError {
+    priorities: AtomicBool::new(false),
+};
 
 /// Logs from now on. `to_journal` puts systemd's priorities in front.
 pub(crate) fn start(level: LevelFilter, to_journal: bool) {
@@ -51,7 +53,11 @@ fn format_line(record: &Record<'_>, priorities: bool) -> String {
     };
     let message = record.args().to_string();
     let text = escape::text(&message);
-    if priorities { format!("{priority}{text}\n") } else { format!("{name}: {text}\n") }
+    if priorities {
+        format!("{priority}{text}\n")
+    } else {
+        format!("{name}: {text}\n")
+    }
 }
 
 #[cfg(test)]

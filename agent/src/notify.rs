@@ -24,19 +24,24 @@ impl Notifier {
     }
 
     fn new(environment: &dyn Fn(&str) -> Option<OsString>, own_pid: u32) -> Self {
-        let to = environment("NOTIFY_SOCKET").filter(|name| !name.is_empty()).and_then(|name| {
-            match address(name.as_bytes()).and_then(|to| Ok((UnixDatagram::unbound()?, to))) {
-                Ok(to) => Some(to),
-                Err(e) => {
-                    log::warn!("NOTIFY_SOCKET cannot be used: {e}");
-                    None
+        let to = environment("NOTIFY_SOCKET")
+            .filter(|name| !name.is_empty())
+            .and_then(|name| {
+                match address(name.as_bytes()).and_then(|to| Ok((UnixDatagram::unbound()?, to))) {
+                    Ok(to) => Some(to),
+                    Err(e) => {
+                        log::warn!("NOTIFY_SOCKET cannot be used: {e}");
+                        None
+                    }
                 }
-            }
-        });
+            });
         let number = |name| environment(name)?.into_string().ok()?.parse::<u64>().ok();
         let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(own_pid));
         let watchdog = number("WATCHDOG_USEC").filter(|usec| ours && *usec > 1);
-        Self { to, watchdog: watchdog.map(|usec| Duration::from_micros(usec / 2)) }
+        Self {
+            to,
+            watchdog: watchdog.map(|usec| Duration::from_micros(usec / 2)),
+        }
     }
 
     /// How often systemd must hear that the daemon is alive: half of its limit.
@@ -108,8 +113,14 @@ mod tests {
         let name = format!("coracle-notify-test-{}", std::process::id());
         let by_name = SocketAddr::from_abstract_name(&name).unwrap();
         for (listener, socket) in [
-            (UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap().to_owned()),
-            (UnixDatagram::bind_addr(&by_name).unwrap(), format!("@{name}")),
+            (
+                UnixDatagram::bind(&path).unwrap(),
+                path.to_str().unwrap().to_owned(),
+            ),
+            (
+                UnixDatagram::bind_addr(&by_name).unwrap(),
+                format!("@{name}"),
+            ),
         ] {
             let notifier = Notifier::new(&environment(&socket), 7);
             notifier.ready();

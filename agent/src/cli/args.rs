@@ -83,7 +83,10 @@ pub(super) fn parse(
                 match command {
                     None => command = Some(find_command(word)?),
                     Some(command) if operand.is_some() || command.operand.is_empty() => {
-                        return Err(UsageError::TooMany { command: command.name, word });
+                        return Err(UsageError::TooMany {
+                            command: command.name,
+                            word,
+                        });
                     }
                     Some(_) => operand = Some(word),
                 }
@@ -134,26 +137,41 @@ fn ask(
     now_s: u64,
 ) -> Result<Ask, UsageError> {
     if command.needs_operand() && operand.is_none() {
-        return Err(UsageError::Missing { command: command.name, operand: command.operand });
+        return Err(UsageError::Missing {
+            command: command.name,
+            operand: command.operand,
+        });
     }
     let switched = |name: &str| given.iter().any(|(long, _)| *long == name);
     let value = |name: &'static str| {
         let value = given.iter().rev().find(|(long, _)| *long == name);
-        value.and_then(|(_, value)| value.clone()).map(|value| text(value, name)).transpose()
+        value
+            .and_then(|(_, value)| value.clone())
+            .map(|value| text(value, name))
+            .transpose()
     };
     let bundle = |operand: Option<OsString>| {
-        std::path::absolute(operand.unwrap_or_default())
-            .map_err(|_| UsageError::Value { what: "BUNDLE".into(), rule: "the path of a file" })
+        std::path::absolute(operand.unwrap_or_default()).map_err(|_| UsageError::Value {
+            what: "BUNDLE".into(),
+            rule: "the path of a file",
+        })
     };
     let app = |operand: Option<OsString>| operand.map(|app| text(app, "APP")).transpose();
     Ok(Ask::Request(match command.name {
         "run" => return Ok(Ask::Run),
         "verify" => {
             let any_target = switched("any-target");
-            return Ok(Ask::Verify { bundle: bundle(operand)?, any_target });
+            return Ok(Ask::Verify {
+                bundle: bundle(operand)?,
+                any_target,
+            });
         }
-        "apply" => Request::Apply { bundle: bundle(operand)? },
-        "plan" => Request::Plan { bundle: bundle(operand)? },
+        "apply" => Request::Apply {
+            bundle: bundle(operand)?,
+        },
+        "plan" => Request::Plan {
+            bundle: bundle(operand)?,
+        },
         "status" => Request::Status,
         "ps" => Request::Ps,
         "logs" => {
@@ -165,14 +183,27 @@ fn ask(
                 None => (None, None),
             };
             let tail = value("tail")?
-                .map(|text| text.parse::<u32>().map_err(|_| wrong("tail", "a number of lines")))
+                .map(|text| {
+                    text.parse::<u32>()
+                        .map_err(|_| wrong("tail", "a number of lines"))
+                })
                 .transpose()?;
-            let since = value("since")?.map(|text| since(&text, now_s)).transpose()?;
-            Request::Logs { app, service, tail, since, follow: switched("follow") }
+            let since = value("since")?
+                .map(|text| since(&text, now_s))
+                .transpose()?;
+            Request::Logs {
+                app,
+                service,
+                tail,
+                since,
+                follow: switched("follow"),
+            }
         }
         "history" => Request::History { app: app(operand)? },
         "rollback" => Request::Rollback { app: app(operand)? },
-        "remove" => Request::Remove { app: app(operand)?.unwrap_or_default() },
+        "remove" => Request::Remove {
+            app: app(operand)?.unwrap_or_default(),
+        },
         "doctor" => Request::Doctor,
         _ => return Err(UsageError::NoCommand),
     }))
@@ -216,7 +247,10 @@ fn since(text: &str, now_s: u64) -> Result<u64, UsageError> {
 }
 
 fn wrong(flag: &str, rule: &'static str) -> UsageError {
-    UsageError::Value { what: format!("--{flag}"), rule }
+    UsageError::Value {
+        what: format!("--{flag}"),
+        rule,
+    }
 }
 
 fn text(value: OsString, flag: &str) -> Result<String, UsageError> {

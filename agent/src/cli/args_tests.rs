@@ -11,7 +11,13 @@ fn parsed(line: &str) -> Result<Invocation, Failure> {
 
 fn logs(app: Option<&str>, service: Option<&str>) -> Request {
     let (app, service) = (app.map(String::from), service.map(String::from));
-    Request::Logs { app, service, tail: None, since: None, follow: false }
+    Request::Logs {
+        app,
+        service,
+        tail: None,
+        since: None,
+        follow: false,
+    }
 }
 
 #[test]
@@ -20,21 +26,57 @@ fn commands_become_requests() {
     let app = || Some("kiosk".to_owned());
     for (line, wanted) in [
         ("run", Ask::Run),
-        ("apply /b/k.bundle", Ask::Request(Request::Apply { bundle: bundle.clone() })),
-        ("plan /b/k.bundle", Ask::Request(Request::Plan { bundle: bundle.clone() })),
-        ("verify /b/k.bundle", Ask::Verify { bundle: bundle.clone(), any_target: false }),
-        ("verify --any-target /b/k.bundle", Ask::Verify { bundle, any_target: true }),
+        (
+            "apply /b/k.bundle",
+            Ask::Request(Request::Apply {
+                bundle: bundle.clone(),
+            }),
+        ),
+        (
+            "plan /b/k.bundle",
+            Ask::Request(Request::Plan {
+                bundle: bundle.clone(),
+            }),
+        ),
+        (
+            "verify /b/k.bundle",
+            Ask::Verify {
+                bundle: bundle.clone(),
+                any_target: false,
+            },
+        ),
+        (
+            "verify --any-target /b/k.bundle",
+            Ask::Verify {
+                bundle,
+                any_target: true,
+            },
+        ),
         ("status", Ask::Request(Request::Status)),
         ("ps", Ask::Request(Request::Ps)),
         ("history", Ask::Request(Request::History { app: None })),
-        ("history kiosk", Ask::Request(Request::History { app: app() })),
+        (
+            "history kiosk",
+            Ask::Request(Request::History { app: app() }),
+        ),
         ("rollback", Ask::Request(Request::Rollback { app: None })),
-        ("rollback kiosk", Ask::Request(Request::Rollback { app: app() })),
-        ("remove kiosk", Ask::Request(Request::Remove { app: "kiosk".into() })),
+        (
+            "rollback kiosk",
+            Ask::Request(Request::Rollback { app: app() }),
+        ),
+        (
+            "remove kiosk",
+            Ask::Request(Request::Remove {
+                app: "kiosk".into(),
+            }),
+        ),
         ("doctor", Ask::Request(Request::Doctor)),
         ("logs", Ask::Request(logs(None, None))),
         ("logs kiosk", Ask::Request(logs(app().as_deref(), None))),
-        ("logs kiosk/nginx", Ask::Request(logs(app().as_deref(), Some("nginx")))),
+        (
+            "logs kiosk/nginx",
+            Ask::Request(logs(app().as_deref(), Some("nginx"))),
+        ),
         (
             "logs kiosk -f -n 5 --since 10m",
             Ask::Request(Request::Logs {
@@ -70,10 +112,20 @@ fn global_flags_and_settings_stand_anywhere() {
         "status --json -qvv --no-color --config=/c.toml --fleet=a --state-dir /s",
     ] {
         let invocation = parsed(line).unwrap();
-        assert!(invocation.json && invocation.quiet && invocation.no_color, "{line}");
-        assert_eq!((invocation.verbose, invocation.config), (2, Some("/c.toml".into())), "{line}");
-        let settings: Vec<_> =
-            invocation.settings.iter().map(|(key, value)| (key.name, value.as_str())).collect();
+        assert!(
+            invocation.json && invocation.quiet && invocation.no_color,
+            "{line}"
+        );
+        assert_eq!(
+            (invocation.verbose, invocation.config),
+            (2, Some("/c.toml".into())),
+            "{line}"
+        );
+        let settings: Vec<_> = invocation
+            .settings
+            .iter()
+            .map(|(key, value)| (key.name, value.as_str()))
+            .collect();
         assert_eq!(settings, [("fleet", "a"), ("state_dir", "/s")], "{line}");
     }
 }
@@ -109,28 +161,84 @@ fn mistakes_name_what_is_nearest() {
     for (line, message, hint) in [
         ("", "there is no command", "See `agent --help`."),
         ("aply x", "unknown command `aply`", "Did you mean `apply`?"),
-        ("frobnicate", "unknown command `frobnicate`", "See `agent --help`."),
-        ("logs --folow", "unknown flag `--folow`", "Did you mean `--follow`?"),
-        ("status --state_dir /x", "unknown flag `--state_dir`", "Did you mean `--state-dir`?"),
-        ("status --zzzzzz", "unknown flag `--zzzzzz`", "See `agent status --help`."),
-        ("status -x", "unknown flag `-x`", "See `agent status --help`."),
-        ("status --follow", "unknown flag `--follow`", "See `agent status --help`."),
-        ("apply", "`agent apply` needs BUNDLE", "See `agent apply --help`."),
-        ("apply a b", "`agent apply` does not take `b`", "See `agent apply --help`."),
-        ("status x", "`agent status` does not take `x`", "See `agent status --help`."),
-        ("remove", "`agent remove` needs APP", "See `agent remove --help`."),
-        ("logs --tail", "missing argument for option '--tail'", "See `agent --help`."),
-        ("logs --tail many", "--tail does not fit: it must be a number of lines",
-            "See `agent --help`."),
-        ("logs --since soon",
+        (
+            "frobnicate",
+            "unknown command `frobnicate`",
+            "See `agent --help`.",
+        ),
+        (
+            "logs --folow",
+            "unknown flag `--folow`",
+            "Did you mean `--follow`?",
+        ),
+        (
+            "status --state_dir /x",
+            "unknown flag `--state_dir`",
+            "Did you mean `--state-dir`?",
+        ),
+        (
+            "status --zzzzzz",
+            "unknown flag `--zzzzzz`",
+            "See `agent status --help`.",
+        ),
+        (
+            "status -x",
+            "unknown flag `-x`",
+            "See `agent status --help`.",
+        ),
+        (
+            "status --follow",
+            "unknown flag `--follow`",
+            "See `agent status --help`.",
+        ),
+        (
+            "apply",
+            "`agent apply` needs BUNDLE",
+            "See `agent apply --help`.",
+        ),
+        (
+            "apply a b",
+            "`agent apply` does not take `b`",
+            "See `agent apply --help`.",
+        ),
+        (
+            "status x",
+            "`agent status` does not take `x`",
+            "See `agent status --help`.",
+        ),
+        (
+            "remove",
+            "`agent remove` needs APP",
+            "See `agent remove --help`.",
+        ),
+        (
+            "logs --tail",
+            "missing argument for option '--tail'",
+            "See `agent --help`.",
+        ),
+        (
+            "logs --tail many",
+            "--tail does not fit: it must be a number of lines",
+            "See `agent --help`.",
+        ),
+        (
+            "logs --since soon",
             "--since does not fit: it must be like 10m, 2h, 7d, or 2026-11-22T05:30:00Z",
-            "See `agent --help`."),
-        ("status --json=yes", "unexpected argument for option '--json': \"yes\"",
-            "See `agent --help`."),
+            "See `agent --help`.",
+        ),
+        (
+            "status --json=yes",
+            "unexpected argument for option '--json': \"yes\"",
+            "See `agent --help`.",
+        ),
     ] {
         let failure = parsed(line).err().unwrap();
         assert_eq!(
-            (failure.code, failure.message.as_str(), failure.hint.as_str()),
+            (
+                failure.code,
+                failure.message.as_str(),
+                failure.hint.as_str()
+            ),
             (crate::exit::USAGE, message, hint),
             "{line}"
         );

@@ -75,36 +75,45 @@ async fn answer(
     let updates = |update: Update| terminal.update(&update);
     let mode = mode(&request);
     if let Some(client) = Client::connect(&config.control_socket)? {
-        let interrupt = if mode == Mode::OneShot { Interrupt::Leaves } else { Interrupt::Ends };
-        return wait(client.ask(request, &updates), interrupt, signals, terminal).await;
+        let interrupt = if mode == Mode::OneShot {
+            Interrupt::Leaves
+        } else {
+            Interrupt::Ends
+        };
+        let answer = client.ask(request, &updates);
+        return wait(answer, interrupt, async || signals.next().await, terminal).await;
     }
     let engine = Engine::open(config, mode, executor.clone())?;
-    let interrupt = if mode == Mode::OneShot { Interrupt::Explains } else { Interrupt::Ends };
+    let interrupt = if mode == Mode::OneShot {
+        Interrupt::Explains
+    } else {
+        Interrupt::Ends
+    };
     let work = async {
         engine.start().await;
         let answer = engine.handle(request, &updates).await;
         engine.shutdown().await;
         answer
     };
-    wait(work, interrupt, signals, terminal).await
+    wait(work, interrupt, async || signals.next().await, terminal).await
 }
 
 /// Waits for the answer, for an interrupt, or until nobody reads what is printed.
 async fn wait(
     answer: impl Future<Output = Result<Reply, Failure>>,
     interrupt: Interrupt,
-    signals: &Signals,
+    signal: impl AsyncFn(),
     terminal: &Terminal,
 ) -> Result<Reply, Stopped> {
     let answer = async { answer.await.map_err(Stopped::Failed) };
     let interrupted = async {
-        signals.next().await;
+        signal().await;
         if interrupt == Interrupt::Explains {
             terminal.note(
                 "The update goes on until it is safe. Press Ctrl-C again to leave it as it is: \
                  the agent takes it up at its next start.",
             );
-            signals.next().await;
+            signal().await;
         }
         Err(Stopped::Interrupted)
     };
@@ -160,5 +169,67 @@ fn code(reply: &Reply) -> u8 {
 }
 
 fn failed(message: String, hint: &str) -> Failure {
-    Failure { code: exit::FAILURE, message, hint: hint.into() }
+    Failure {
+        code: exit::FAILURE,
+        message,
+        hint: hint.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// How a wait ends that gets so many signals before its answer, and whether the work behind
+    /// it was seen to its end.
+    fn ends(interrupt: Interrupt, signals: usize) -> (bool, bool) {
+        let (sender, receiver) = smol::channel::unbounded();
+        (0..signals).for_each(|_| sender.try_send(()).unwrap_or_default());
+        let finished = Cell::new(false);
+        let work = async {
+            // The signals come first.
+            while !receiver.is_empty() {
+                smol::future::yield_now().await;
+            }
+            for _ in 0..3 {
+                smol::future::yield_now().await;
+            }
+            finished.set(true);
+            Ok(Reply::Done)
+        };
+        let signal = async || receiver.recv().await.unwrap_or_default();
+        let terminal = Terminal::new(false, true, true);
+        let answer = smol::block_on(wait(work, interrupt, signal, &terminal));
+        (answer.is_ok(), finished.get())
+    }
+
+    #[test]
+    fn an_update_in_this_process_survives_the_first_interrupt_only() {
+        assert_eq!(ends(Interrupt::Explains, 0), (true, true));
+        assert_eq!(ends(Interrupt::Explains, 1), (true, true));
+        assert_eq!(ends(Interrupt::Explains, 2), (false, false));
+        assert_eq!(ends(Interrupt::Leaves, 0), (true, true));
+        assert_eq!(ends(Interrupt::Leaves, 1), (false, false));
+        assert_eq!(ends(Interrupt::Ends, 1), (false, false));
+    }
+
+    #[test]
+    fn doctor_fails_with_a_failed_check_only() {
+        let check = |result: &str| crate::api::CheckView {
+            name: "keys".into(),
+            result: result.into(),
+            found: String::new(),
+            hint: String::new(),
+        };
+        assert_eq!(
+            code(&Reply::Doctor(vec![check("ok"), check("warning")])),
+            exit::DONE
+        );
+        assert_eq!(
+            code(&Reply::Doctor(vec![check("ok"), check("failed")])),
+            exit::FAILURE
+        );
+    }
 }

@@ -14,9 +14,9 @@ use crate::api::{Failure, Reply, Request, Step, Update};
 use crate::config::Config;
 use crate::control::{Handler, Server};
 use crate::engine::{Engine, Mode};
+use crate::exit;
 use crate::notify::Notifier;
 use crate::render::{self, Style};
-use crate::exit;
 
 /// Runs until SIGINT or SIGTERM. A second signal does not wait for the first one's clean end.
 ///
@@ -34,7 +34,11 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     let socket = config.control_socket.clone();
     let engine = Engine::open(config, Mode::Daemon, executor.clone())?;
     let server = Server::bind(&socket)?;
-    log::info!("agent {} takes requests at {}", env!("CARGO_PKG_VERSION"), socket.display());
+    log::info!(
+        "agent {} takes requests at {}",
+        env!("CARGO_PKG_VERSION"),
+        socket.display()
+    );
     let until_stopped = serve(engine, server, signals, notifier, executor.clone());
     smol::block_on(executor.run(until_stopped));
     log::info!("agent stopped; containers keep running");
@@ -48,8 +52,10 @@ async fn serve(
     notifier: Rc<Notifier>,
     executor: Rc<LocalExecutor<'static>>,
 ) {
-    let told = Told { engine: engine.clone(), notifier: notifier.clone() };
-    // Tasks end when they are dropped, which is when this function returns.
+    let told = Told {
+        engine: engine.clone(),
+        notifier: notifier.clone(),
+    };
     let tasks = executor.clone();
     let requests = executor.spawn(async move { server.serve(Rc::new(told), &tasks).await });
     let watchdog = notifier.watchdog().map(|every| {
@@ -74,8 +80,12 @@ async fn serve(
     signals.next().await;
     log::info!("agent is asked to stop");
     notifier.stopping();
-    drop((requests, start));
-    engine.shutdown().or(signals.next()).await;
+    let shutdown = async {
+        requests.cancel().await;
+        start.cancel().await;
+        engine.shutdown().await;
+    };
+    shutdown.or(signals.next()).await;
     drop(watchdog);
 }
 
@@ -86,11 +96,7 @@ struct Told {
 }
 
 impl Handler for Told {
-    async fn handle(
-        &self,
-        request: Request,
-        updates: &dyn Fn(Update),
-    ) -> Result<Reply, Failure> {
+    async fn handle(&self, request: Request, updates: &dyn Fn(Update)) -> Result<Reply, Failure> {
         let step: Cell<Option<Step>> = Cell::new(None);
         let answer = self
             .engine

@@ -8,10 +8,13 @@ const COLUMNS: usize = 80;
 
 /// What `agent --help` says.
 pub fn overview() -> String {
-    let mut out = "Apply signed bundles of containers to this device, watch them, and go back by itself.\n\n\
+    let mut out =
+        "Apply signed bundles of containers to this device, watch them, and go back by itself.\n\n\
                    Usage: agent COMMAND [OPTIONS]\n\nCommands:\n"
-        .to_owned();
-    let commands = COMMANDS.iter().map(|command| (synopsis(command), command.summary.to_owned()));
+            .to_owned();
+    let commands = COMMANDS
+        .iter()
+        .map(|command| (synopsis(command), command.summary.to_owned()));
     out += &list(commands.collect());
     out += "\nOptions of every command:\n";
     out += &list(GLOBAL_FLAGS.iter().map(flag_line).collect());
@@ -27,7 +30,11 @@ pub fn overview() -> String {
 
 /// What `agent COMMAND --help` says.
 pub fn command_help(command: &Command) -> String {
-    let mut out = format!("{}.\n\nUsage: agent {} [OPTIONS]\n", command.summary, synopsis(command));
+    let mut out = format!(
+        "{}.\n\nUsage: agent {} [OPTIONS]\n",
+        command.summary,
+        synopsis(command)
+    );
     for paragraph in command.about {
         out.push('\n');
         out += &wrap(paragraph, 0);
@@ -48,19 +55,33 @@ pub fn command_help(command: &Command) -> String {
 }
 
 fn synopsis(command: &Command) -> String {
-    format!("{} {}", command.name, command.operand).trim_end().to_owned()
+    format!("{} {}", command.name, command.operand)
+        .trim_end()
+        .to_owned()
 }
 
 fn flag_line(flag: &Flag) -> (String, String) {
-    let short = flag.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
-    let value = flag.value.map(|value| format!(" {value}")).unwrap_or_default();
-    (format!("{short}--{}{value}", flag.long), flag.help.to_owned())
+    let short = flag
+        .short
+        .map_or("    ".to_owned(), |short| format!("-{short}, "));
+    let value = flag
+        .value
+        .map(|value| format!(" {value}"))
+        .unwrap_or_default();
+    (
+        format!("{short}--{}{value}", flag.long),
+        flag.help.to_owned(),
+    )
 }
 
 /// Two columns, the second one wrapped.
 fn list(rows: Vec<(String, String)>) -> String {
     const INDENT: usize = 2;
-    let width = rows.iter().map(|(left, _)| left.chars().count()).max().unwrap_or(0);
+    let width = rows
+        .iter()
+        .map(|(left, _)| left.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut out = String::new();
     for (left, right) in rows {
         let column = INDENT + width + 2;
@@ -129,9 +150,9 @@ Options:
 The settings of `agent --help` are options too.
 
 Examples:
-  agent verify kiosk.bundle
+  agent verify kiosk.bin
       would this device take it?
-  agent verify --any-target --keys-dir keys kiosk.bundle
+  agent verify --any-target --keys-dir keys kiosk.bin
       on another machine
 
 Exit codes:

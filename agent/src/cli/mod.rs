@@ -67,8 +67,16 @@ fn run(invocation: Invocation, terminal: &Terminal) -> u8 {
         Err(error) => return terminal.failure(&error.into()),
     };
     let is_daemon = invocation.ask == Ask::Run;
-    let usual = if is_daemon { config.log_level } else { LevelFilter::Warn };
-    logging::start(level(usual, invocation.quiet, invocation.verbose), is_daemon);
+    let usual = if is_daemon {
+        config.log_level
+    } else {
+        LevelFilter::Warn
+    };
+    let to_journal = is_daemon && std::env::var_os("JOURNAL_STREAM").is_some();
+    logging::start(
+        level(usual, invocation.quiet, invocation.verbose),
+        to_journal,
+    );
     let done = match invocation.ask {
         Ask::Run => daemon::run(config).map(|()| exit::DONE),
         Ask::Verify { bundle, any_target } => ask::verify(&config, &bundle, any_target, terminal),
@@ -80,7 +88,11 @@ fn run(invocation: Invocation, terminal: &Terminal) -> u8 {
 
 /// The level to log at: `usual`, one step more for each `--verbose`, warnings only if quiet.
 fn level(usual: LevelFilter, quiet: bool, verbose: u8) -> LevelFilter {
-    let usual = if quiet { usual.min(LevelFilter::Warn) } else { usual };
+    let usual = if quiet {
+        usual.min(LevelFilter::Warn)
+    } else {
+        usual
+    };
     (0..verbose).fold(usual, |level, _| level.increment_severity())
 }
 

@@ -21,7 +21,9 @@ impl Signals {
         set.add(Signal::SIGTERM);
         set.thread_block()?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        Ok(Self(Async::new_nonblocking(SignalFd::with_flags(&set, flags)?)?))
+        Ok(Self(Async::new_nonblocking(SignalFd::with_flags(
+            &set, flags,
+        )?)?))
     }
 
     /// Waits for the next one.

@@ -48,23 +48,49 @@ impl Command {
 /// What every exit code means.
 pub static EXIT_CODES: [(u8, &str); 11] = [
     (exit::DONE, "done"),
-    (exit::FAILURE, "failed, for a reason that no other code names"),
-    (exit::USAGE, "the command line or the configuration is wrong"),
-    (exit::REFUSED, "the bundle was refused: signature, target, expiry, sequence"),
+    (
+        exit::FAILURE,
+        "failed, for a reason that no other code names",
+    ),
+    (
+        exit::USAGE,
+        "the command line or the configuration is wrong",
+    ),
+    (
+        exit::REFUSED,
+        "the bundle was refused: signature, target, expiry, sequence",
+    ),
     (exit::NO_SPACE, "not enough space on the disk"),
-    (exit::RUNTIME_UNREACHABLE, "the container runtime does not answer"),
-    (exit::DOWNLOAD_FAILED, "the bundle could not be read to its end"),
+    (
+        exit::RUNTIME_UNREACHABLE,
+        "the container runtime does not answer",
+    ),
+    (
+        exit::DOWNLOAD_FAILED,
+        "the bundle could not be read to its end",
+    ),
     (exit::LOCKED, "locked, or outside its window"),
     (exit::ROLLED_BACK, "the update failed and was rolled back"),
-    (exit::ROLLBACK_FAILED, "the update failed, and so did the rollback"),
-    (exit::ALREADY_CURRENT, "this bundle runs already, with these settings"),
+    (
+        exit::ROLLBACK_FAILED,
+        "the update failed, and so did the rollback",
+    ),
+    (
+        exit::ALREADY_CURRENT,
+        "this bundle runs already, with these settings",
+    ),
 ];
 
 /// The codes that any command may end with.
 pub static COMMON_CODES: [u8; 3] = [exit::DONE, exit::FAILURE, exit::USAGE];
 
 const fn switch(long: &'static str, short: Option<char>, help: &'static str) -> Flag {
-    Flag { long, short, value: None, help }
+    Flag {
+        long,
+        short,
+        value: None,
+        help,
+    }
 }
 
 const fn option(
@@ -73,18 +99,44 @@ const fn option(
     value: &'static str,
     help: &'static str,
 ) -> Flag {
-    Flag { long, short, value: Some(value), help }
+    Flag {
+        long,
+        short,
+        value: Some(value),
+        help,
+    }
 }
 
 /// The flags of every command. The settings (`config::KEYS`) are flags of every command too.
 pub static GLOBAL_FLAGS: [Flag; 7] = [
-    switch("help", Some('h'), "Say what the agent, or a command, can do"),
+    switch(
+        "help",
+        Some('h'),
+        "Say what the agent, or a command, can do",
+    ),
     switch("version", Some('V'), "Print the version"),
-    switch("json", None, "Print JSON on standard output, and nothing else there"),
-    switch("quiet", Some('q'), "Print results and errors only; log warnings and errors only"),
+    switch(
+        "json",
+        None,
+        "Print JSON on standard output, and nothing else there",
+    ),
+    switch(
+        "quiet",
+        Some('q'),
+        "Print results and errors only; log warnings and errors only",
+    ),
     switch("verbose", Some('v'), "Log more; twice: log everything"),
-    switch("no-color", None, "Print without colours (so does NO_COLOR in the environment)"),
-    option("config", None, "FILE", "Configuration, with conf.d next to it (CORACLE_CONFIG)"),
+    switch(
+        "no-color",
+        None,
+        "Print without colours (so does NO_COLOR in the environment)",
+    ),
+    option(
+        "config",
+        None,
+        "FILE",
+        "Configuration, with conf.d next to it (CORACLE_CONFIG)",
+    ),
 ];
 
 /// Every command, in the order of the help text.
@@ -101,8 +153,14 @@ pub static COMMANDS: [Command; 11] = [
         ],
         flags: &[],
         examples: &[
-            ("agent run", "with the configuration in /etc/coracle/agent.toml"),
-            ("agent run --config /tmp/a/agent.toml -v", "a second one, beside it, that logs more"),
+            (
+                "agent run",
+                "with the configuration in /etc/coracle/agent.toml",
+            ),
+            (
+                "agent run --config /tmp/a/agent.toml -v",
+                "a second one, beside it, that logs more",
+            ),
         ],
         codes: &[exit::RUNTIME_UNREACHABLE],
     },
@@ -118,8 +176,11 @@ pub static COMMANDS: [Command; 11] = [
         ],
         flags: &[],
         examples: &[
-            ("agent apply /media/usb/kiosk.bundle", "update from a USB stick"),
-            ("agent apply kiosk.bundle --json --quiet", "for a script"),
+            (
+                "agent apply /media/usb/kiosk.bin",
+                "update from a USB stick",
+            ),
+            ("agent apply kiosk.bin --json --quiet", "for a script"),
         ],
         codes: &[
             exit::REFUSED,
@@ -141,8 +202,15 @@ pub static COMMANDS: [Command; 11] = [
              be read, how much disk it would take, and what stands against it.",
         ],
         flags: &[],
-        examples: &[("agent plan /media/usb/kiosk.bundle", "what would this stick do?")],
-        codes: &[exit::REFUSED, exit::RUNTIME_UNREACHABLE, exit::DOWNLOAD_FAILED],
+        examples: &[(
+            "agent plan /media/usb/kiosk.bin",
+            "what would this stick do?",
+        )],
+        codes: &[
+            exit::REFUSED,
+            exit::RUNTIME_UNREACHABLE,
+            exit::DOWNLOAD_FAILED,
+        ],
     },
     Command {
         name: "verify",
@@ -152,10 +220,17 @@ pub static COMMANDS: [Command; 11] = [
             "Needs the release keys, but neither the daemon nor a container runtime, and changes \
              nothing. Says who signed it and what it is for.",
         ],
-        flags: &[switch("any-target", None, "Accept a bundle for other devices too")],
+        flags: &[switch(
+            "any-target",
+            None,
+            "Accept a bundle for other devices too",
+        )],
         examples: &[
-            ("agent verify kiosk.bundle", "would this device take it?"),
-            ("agent verify --any-target --keys-dir keys kiosk.bundle", "on another machine"),
+            ("agent verify kiosk.bin", "would this device take it?"),
+            (
+                "agent verify --any-target --keys-dir keys kiosk.bin",
+                "on another machine",
+            ),
         ],
         codes: &[exit::REFUSED, exit::DOWNLOAD_FAILED],
     },
@@ -163,9 +238,14 @@ pub static COMMANDS: [Command; 11] = [
         name: "status",
         operand: "",
         summary: "Show this device, its apps and their services",
-        about: &["Shows each app's version and state, how its last update ended, and its services."],
+        about: &[
+            "Shows each app's version and state, how its last update ended, and its services.",
+        ],
         flags: &[],
-        examples: &[("agent status", "for a person"), ("agent status --json", "for a script")],
+        examples: &[
+            ("agent status", "for a person"),
+            ("agent status --json", "for a script"),
+        ],
         codes: &[],
     },
     Command {
@@ -188,12 +268,25 @@ pub static COMMANDS: [Command; 11] = [
         ],
         flags: &[
             switch("follow", Some('f'), "Wait for further lines, until Ctrl-C"),
-            option("tail", Some('n'), "N", "At most the last N lines of each service"),
-            option("since", None, "TIME", "None older: 10m, 2h, 7d, or 2026-11-22T05:30:00Z"),
+            option(
+                "tail",
+                Some('n'),
+                "N",
+                "At most the last N lines of each service",
+            ),
+            option(
+                "since",
+                None,
+                "TIME",
+                "None older: 10m, 2h, 7d, or 2026-11-22T05:30:00Z",
+            ),
         ],
         examples: &[
             ("agent logs", "all lines of the only app"),
-            ("agent logs kiosk/nginx --follow --tail 20", "watch one service"),
+            (
+                "agent logs kiosk/nginx --follow --tail 20",
+                "watch one service",
+            ),
             ("agent logs kiosk --since 10m", "the last ten minutes"),
         ],
         codes: &[exit::RUNTIME_UNREACHABLE],

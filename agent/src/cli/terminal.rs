@@ -33,8 +33,12 @@ impl Terminal {
         Self {
             json,
             quiet,
-            out: Style { color: colors && io::stdout().is_terminal() },
-            err: Style { color: colors && io::stderr().is_terminal() },
+            out: Style {
+                color: colors && io::stdout().is_terminal(),
+            },
+            err: Style {
+                color: colors && io::stderr().is_terminal(),
+            },
             progress: RefCell::new(ProgressText::new(drawn.then(columns))),
             closed: Cell::new(false),
         }
@@ -44,7 +48,11 @@ impl Terminal {
     pub(super) fn print(&self, text: &str) {
         self.clear();
         let mut out = io::stdout().lock();
-        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        if out
+            .write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .is_err()
+        {
             self.closed.set(true);
         }
     }
@@ -59,10 +67,20 @@ impl Terminal {
         match update {
             Update::Progress(_) if self.quiet => {}
             Update::Progress(progress) => write_err(&self.progress.borrow_mut().show(progress)),
-            Update::Log { service, stream, at, text } if self.json => {
+            Update::Log {
+                service,
+                stream,
+                at,
+                text,
+            } if self.json => {
                 self.print(&render::log_json(service, stream, at, text));
             }
-            Update::Log { service, stream, at, text } => {
+            Update::Log {
+                service,
+                stream,
+                at,
+                text,
+            } => {
                 self.print(&render::log_line(service, stream, at, text, self.out));
             }
         }

@@ -70,7 +70,11 @@ impl fmt::Display for UsageError {
             Self::UnknownFlag { flag, .. } => write!(f, "unknown flag `--{flag}`"),
             Self::Missing { command, operand } => write!(f, "`agent {command}` needs {operand}"),
             Self::TooMany { command, word } => {
-                write!(f, "`agent {command}` does not take `{}`", word.to_string_lossy())
+                write!(
+                    f,
+                    "`agent {command}` does not take `{}`",
+                    word.to_string_lossy()
+                )
             }
             Self::Value { what, rule } => write!(f, "{what} does not fit: it must be {rule}"),
             Self::Syntax(what) => f.write_str(what),
@@ -83,19 +87,32 @@ impl std::error::Error for UsageError {}
 impl From<UsageError> for Failure {
     fn from(error: UsageError) -> Self {
         let hint = match &error {
-            UsageError::UnknownCommand { nearest: Some(nearest), .. } => {
+            UsageError::UnknownCommand {
+                nearest: Some(nearest),
+                ..
+            } => {
                 format!("Did you mean `{nearest}`?")
             }
-            UsageError::UnknownFlag { nearest: Some(nearest), .. } => {
+            UsageError::UnknownFlag {
+                nearest: Some(nearest),
+                ..
+            } => {
                 format!("Did you mean `--{nearest}`?")
             }
             UsageError::Missing { command, .. }
             | UsageError::TooMany { command, .. }
-            | UsageError::UnknownFlag { command: Some(command), .. } => {
+            | UsageError::UnknownFlag {
+                command: Some(command),
+                ..
+            } => {
                 format!("See `agent {command} --help`.")
             }
             _ => "See `agent --help`.".into(),
         };
-        Self { code: exit::USAGE, message: error.to_string(), hint }
+        Self {
+            code: exit::USAGE,
+            message: error.to_string(),
+            hint,
+        }
     }
 }

@@ -104,7 +104,10 @@ impl ConfigError {
     /// What to do next; may be empty.
     fn hint(&self) -> String {
         match self {
-            Self::UnknownKey { nearest: Some(nearest), .. } => {
+            Self::UnknownKey {
+                nearest: Some(nearest),
+                ..
+            } => {
                 format!("Did you mean `{nearest}`?")
             }
             Self::NoDeviceId => "Set `device_id` in agent.toml, or make a machine id: \
@@ -117,6 +120,10 @@ impl ConfigError {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self { code: exit::USAGE, message: error.to_string(), hint: error.hint() }
+        Self {
+            code: exit::USAGE,
+            message: error.to_string(),
+            hint: error.hint(),
+        }
     }
 }

@@ -25,7 +25,9 @@ impl Machine {
         Self {
             machine_id: fs::read_to_string("/etc/machine-id").ok(),
             serial: fs::read_to_string("/sys/firmware/devicetree/base/serial-number").ok(),
-            host_name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()),
+            host_name: nix::unistd::gethostname()
+                .ok()
+                .and_then(|name| name.into_string().ok()),
         }
     }
 }
@@ -33,14 +35,22 @@ impl Machine {
 /// The id: 16 hexadecimal digits of a hash of the machine id, else of the serial number, else the
 /// host name as it is; none if the machine has nothing of these.
 pub(super) fn derive(machine: &Machine) -> Option<DeviceId> {
-    let id = |text: &Option<String>| text.as_deref().map(|t| t.trim_end_matches(['\0', '\n']).trim().to_owned());
-    let is_machine_id = |text: &String| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let id = |text: &Option<String>| {
+        text.as_deref()
+            .map(|t| t.trim_end_matches(['\0', '\n']).trim().to_owned())
+    };
+    let is_machine_id =
+        |text: &String| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let is_serial = |text: &String| text.bytes().any(|b| !matches!(b, b'0' | b' '));
     let is_host = |text: &String| !text.starts_with("localhost");
     id(&machine.machine_id)
         .filter(is_machine_id)
         .map(|text| hashed("machine-id", &text))
-        .or_else(|| id(&machine.serial).filter(is_serial).map(|text| hashed("serial", &text)))
+        .or_else(|| {
+            id(&machine.serial)
+                .filter(is_serial)
+                .map(|text| hashed("serial", &text))
+        })
         .or_else(|| id(&machine.host_name).filter(is_host))
         .and_then(|text| DeviceId::new(&text).ok())
 }
@@ -52,7 +62,10 @@ fn hashed(kind: &str, text: &str) -> String {
         .chain_update(b"\0")
         .chain_update(text.to_ascii_lowercase())
         .finalize();
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hash.iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -64,15 +77,26 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let good = "0123456789abcdef0123456789abcdef\n";
         let of = |machine_id: Option<String>, serial: Option<String>, host_name: Option<String>| {
-            derive(&Machine { machine_id, serial, host_name }).map(String::from)
+            derive(&Machine {
+                machine_id,
+                serial,
+                host_name,
+            })
+            .map(String::from)
         };
         let from_id = of(text(good), text("10000000abc\0"), text("till-4")).unwrap();
         assert_eq!(from_id.len(), 16);
-        assert!(!good.contains(&from_id), "the machine id itself stays private");
+        assert!(
+            !good.contains(&from_id),
+            "the machine id itself stays private"
+        );
         let from_serial = of(text("uninitialized\n"), text("10000000abc\0"), None).unwrap();
         assert_ne!(from_serial, from_id);
         assert_eq!(from_serial, of(None, text("10000000abc"), None).unwrap());
-        assert_eq!(of(text(""), text("00000000\0"), text("till-4")), text("till-4"));
+        assert_eq!(
+            of(text(""), text("00000000\0"), text("till-4")),
+            text("till-4")
+        );
         assert_eq!(of(None, None, text("localhost")), None);
         assert_eq!(of(None, None, text("(none)")), None);
         assert_eq!(of(None, None, None), None);
@@ -81,7 +105,11 @@ mod tests {
     #[test]
     fn the_id_never_changes_between_releases() {
         let machine_id = Some("0123456789abcdef0123456789abcdef".to_owned());
-        let id = derive(&Machine { machine_id, ..Machine::default() }).unwrap();
+        let id = derive(&Machine {
+            machine_id,
+            ..Machine::default()
+        })
+        .unwrap();
         assert_eq!(id.as_str(), "d8e4d7a1b2f89324");
     }
 }

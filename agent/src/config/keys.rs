@@ -61,60 +61,163 @@ impl Key {
 
 macro_rules! key {
     ($name:literal, $value:literal, $default:literal, $help:literal, $set:expr) => {
-        Key { name: $name, value: $value, default: $default, help: $help, set: $set }
+        Key {
+            name: $name,
+            value: $value,
+            default: $default,
+            help: $help,
+            set: $set,
+        }
     };
 }
 
 /// Every key, in the order of the documentation.
 pub static KEYS: [Key; 16] = [
-    key!("state_dir", "DIR", "/var/lib/coracle", "Where the agent keeps its state",
-        Set::Path(|c, path| c.state_dir = path)),
-    key!("keys_dir", "DIR", "/etc/coracle/keys", "Where the release keys (*.pub) are",
-        Set::Path(|c, path| c.keys_dir = path)),
-    key!("runtime", "ADDRESS", "whichever answers", "Container runtime: podman:///path.sock",
-        Set::Text(|c, text| address(text, &["podman:///", "containerd:///"],
-            "podman:///path.sock or containerd:///path.sock")
-            .map(|text| c.runtime = text))),
-    key!("control_socket", "PATH", "/run/coracle/agent.sock", "Socket of the daemon",
-        Set::Path(|c, path| c.control_socket = path)),
-    key!("relay", "URL", "none", "Address of the relay (shown only, in this release)",
-        Set::Text(|c, text| url(text).map(|text| c.relay = Some(text)))),
-    key!("relay_ca", "FILE", "the system's", "Certificate authority of the relay (no effect yet)",
-        Set::Path(|c, path| c.relay_ca = Some(path))),
-    key!("labels", "NAME=VALUE,…", "none", "Labels of this device",
-        Set::Labels),
-    key!("log_level", "LEVEL", "info", "Least level to log: error, warn, info, debug, trace, off",
-        Set::Text(|c, text| text.parse::<LevelFilter>().map(|level| c.log_level = level)
-            .map_err(|_| "one of error, warn, info, debug, trace, off"))),
-    key!("device_id", "ID", "made from the machine id", "Id of this device",
-        Set::Text(|c, text| DeviceId::new(text).map(|id| c.device_id = Some(id))
-            .map_err(|e| e.rule))),
-    key!("fleet", "NAME", "default", "Fleet of this device",
-        Set::Text(|c, text| Label::new(text).map(|fleet| c.fleet = fleet).map_err(|e| e.rule))),
-    key!("device_class", "NAME", "none", "Class of this device",
-        Set::Text(|c, text| Label::new(text).map(|class| c.device_class = Some(class))
-            .map_err(|e| e.rule))),
-    key!("policy_file", "FILE", "/etc/coracle/policy.toml", "What bundles may ask of this device",
-        Set::Path(|c, path| c.policy_file = path)),
-    key!("time_zone", "ZONE", "the system's", "Time zone of this device: Europe/Rome",
-        Set::Text(|c, text| zone(text).map(|text| c.time_zone = Some(text)))),
-    key!("proxy", "URL", "none", "HTTP proxy on the way to the relay (no effect yet)",
-        Set::Text(|c, text| url(text).map(|text| c.proxy = Some(text)))),
-    key!("rate_max", "BYTES", "no limit", "Most bytes a second of a download (no effect yet)",
-        Set::Text(|c, text| bytes(text).map(|n| c.rate_max = Some(n)))),
-    key!("byte_budget_month", "BYTES", "no limit", "Most bytes of download a month (no effect yet)",
-        Set::Text(|c, text| bytes(text).map(|n| c.byte_budget_month = Some(n)))),
+    key!(
+        "state_dir",
+        "DIR",
+        "/var/lib/coracle",
+        "Where the agent keeps its state",
+        Set::Path(|c, path| c.state_dir = path)
+    ),
+    key!(
+        "keys_dir",
+        "DIR",
+        "/etc/coracle/keys",
+        "Where the release keys (*.pub) are",
+        Set::Path(|c, path| c.keys_dir = path)
+    ),
+    key!(
+        "runtime",
+        "ADDRESS",
+        "whichever answers",
+        "Container runtime: podman:///path.sock",
+        Set::Text(|c, text| address(
+            text,
+            &["podman:///", "containerd:///"],
+            "podman:///path.sock or containerd:///path.sock"
+        )
+        .map(|text| c.runtime = text))
+    ),
+    key!(
+        "control_socket",
+        "PATH",
+        "/run/coracle/agent.sock",
+        "Socket of the daemon",
+        Set::Path(|c, path| c.control_socket = path)
+    ),
+    key!(
+        "relay",
+        "URL",
+        "none",
+        "Address of the relay (shown only, in this release)",
+        Set::Text(|c, text| url(text).map(|text| c.relay = Some(text)))
+    ),
+    key!(
+        "relay_ca",
+        "FILE",
+        "the system's",
+        "Certificate authority of the relay (no effect yet)",
+        Set::Path(|c, path| c.relay_ca = Some(path))
+    ),
+    key!(
+        "labels",
+        "NAME=VALUE,...",
+        "none",
+        "Labels of this device",
+        Set::Labels
+    ),
+    key!(
+        "log_level",
+        "LEVEL",
+        "info",
+        "Least level to log: error, warn, info, debug, trace, off",
+        Set::Text(|c, text| text
+            .parse::<LevelFilter>()
+            .map(|level| c.log_level = level)
+            .map_err(|_| "one of error, warn, info, debug, trace, off"))
+    ),
+    key!(
+        "device_id",
+        "ID",
+        "made from the machine id",
+        "Id of this device",
+        Set::Text(|c, text| DeviceId::new(text)
+            .map(|id| c.device_id = Some(id))
+            .map_err(|e| e.rule))
+    ),
+    key!(
+        "fleet",
+        "NAME",
+        "default",
+        "Fleet of this device",
+        Set::Text(|c, text| Label::new(text)
+            .map(|fleet| c.fleet = fleet)
+            .map_err(|e| e.rule))
+    ),
+    key!(
+        "device_class",
+        "NAME",
+        "none",
+        "Class of this device",
+        Set::Text(|c, text| Label::new(text)
+            .map(|class| c.device_class = Some(class))
+            .map_err(|e| e.rule))
+    ),
+    key!(
+        "policy_file",
+        "FILE",
+        "/etc/coracle/policy.toml",
+        "What bundles may ask of this device",
+        Set::Path(|c, path| c.policy_file = path)
+    ),
+    key!(
+        "time_zone",
+        "ZONE",
+        "the system's",
+        "Time zone of this device: Europe/Rome",
+        Set::Text(|c, text| zone(text).map(|text| c.time_zone = Some(text)))
+    ),
+    key!(
+        "proxy",
+        "URL",
+        "none",
+        "HTTP proxy on the way to the relay (no effect yet)",
+        Set::Text(|c, text| url(text).map(|text| c.proxy = Some(text)))
+    ),
+    key!(
+        "rate_max",
+        "BYTES",
+        "no limit",
+        "Most bytes a second of a download (no effect yet)",
+        Set::Text(|c, text| bytes(text).map(|n| c.rate_max = Some(n)))
+    ),
+    key!(
+        "byte_budget_month",
+        "BYTES",
+        "no limit",
+        "Most bytes of download a month (no effect yet)",
+        Set::Text(|c, text| bytes(text).map(|n| c.byte_budget_month = Some(n)))
+    ),
 ];
 
 /// An address that begins with one of `schemes`, or nothing.
 fn address(text: &str, schemes: &[&str], rule: Rule) -> Result<String, Rule> {
     let known = text.is_empty() || schemes.iter().any(|scheme| text.starts_with(scheme));
-    if known && !text.contains(char::is_control) { Ok(text.into()) } else { Err(rule) }
+    if known && !text.contains(char::is_control) {
+        Ok(text.into())
+    } else {
+        Err(rule)
+    }
 }
 
 fn url(text: &str) -> Result<String, Rule> {
     const RULE: Rule = "an address like https://relay.example";
-    if text.is_empty() { Err(RULE) } else { address(text, &["https://", "http://"], RULE) }
+    if text.is_empty() {
+        Err(RULE)
+    } else {
+        address(text, &["https://", "http://"], RULE)
+    }
 }
 
 fn zone(text: &str) -> Result<String, Rule> {
@@ -134,7 +237,11 @@ fn bytes(text: &str) -> Result<u64, Rule> {
         Some(b'G') => (&text[..text.len() - 1], 30),
         _ => (text, 0),
     };
-    let number = if digits.starts_with('+') { None } else { digits.parse::<u64>().ok() };
+    let number = if digits.starts_with('+') {
+        None
+    } else {
+        digits.parse::<u64>().ok()
+    };
     number
         .and_then(|n| n.checked_mul(1 << shift))
         .filter(|n| *n > 0)

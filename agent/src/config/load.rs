@@ -43,7 +43,10 @@ pub struct Layers<'a> {
 pub fn load(layers: &Layers<'_>) -> Result<Config, ConfigError> {
     let mut config = Config::default();
     let from_environment = |name: &str| (layers.environment)(name).filter(|v| !v.is_empty());
-    let named = layers.file.clone().or_else(|| from_environment(FILE_VARIABLE).map(PathBuf::from));
+    let named = layers
+        .file
+        .clone()
+        .or_else(|| from_environment(FILE_VARIABLE).map(PathBuf::from));
     let file = named.clone().unwrap_or_else(|| DEFAULT_FILE.into());
 
     match read(&file) {
@@ -52,7 +55,10 @@ pub fn load(layers: &Layers<'_>) -> Result<Config, ConfigError> {
         Err(source) => return Err(ConfigError::Read { path: file, source }),
     }
     for path in fragments(&file)? {
-        let text = read(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        let text = read(&path).map_err(|source| ConfigError::Read {
+            path: path.clone(),
+            source,
+        })?;
         apply_file(&mut config, &path, &text)?;
     }
     for key in &KEYS {
@@ -73,7 +79,9 @@ pub fn load(layers: &Layers<'_>) -> Result<Config, ConfigError> {
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    std::fs::File::open(path)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)?;
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
@@ -83,10 +91,18 @@ fn read(path: &Path) -> io::Result<String> {
 /// The files of `conf.d` next to `file`, by name.
 fn fragments(file: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let folder = file.parent().unwrap_or(Path::new("")).join("conf.d");
-    let unreadable = |source| ConfigError::Read { path: folder.clone(), source };
+    let unreadable = |source| ConfigError::Read {
+        path: folder.clone(),
+        source,
+    };
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
             return Ok(Vec::new());
         }
         Err(source) => return Err(unreadable(source)),
@@ -106,8 +122,11 @@ fn fragments(file: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 fn apply_file(config: &mut Config, path: &Path, text: &str) -> Result<(), ConfigError> {
-    let table: BTreeMap<String, Value> = basic_toml::from_str(text)
-        .map_err(|source| ConfigError::Syntax { path: path.into(), source })?;
+    let table: BTreeMap<String, Value> =
+        basic_toml::from_str(text).map_err(|source| ConfigError::Syntax {
+            path: path.into(),
+            source,
+        })?;
     let origin = Origin::File(path.into());
     for (name, value) in table {
         if name == VARIABLES {
@@ -117,7 +136,11 @@ fn apply_file(config: &mut Config, path: &Path, text: &str) -> Result<(), Config
         let Some(key) = KEYS.iter().find(|key| key.name == name) else {
             let known = KEYS.iter().map(|key| key.name).chain([VARIABLES]);
             let nearest = nearest(&name, known);
-            return Err(ConfigError::UnknownKey { path: path.into(), key: name, nearest });
+            return Err(ConfigError::UnknownKey {
+                path: path.into(),
+                key: name,
+                nearest,
+            });
         };
         match (value, &key.set) {
             (Value::Text(text), _) => apply_text(config, key, &text, &origin)?,
@@ -130,7 +153,13 @@ fn apply_file(config: &mut Config, path: &Path, text: &str) -> Result<(), Config
                 }
             }
             (_, Set::Labels) => return Err(unfit(&origin, key.name, "a table of texts")),
-            _ => return Err(unfit(&origin, key.name, "a text in quotes, or a whole number")),
+            _ => {
+                return Err(unfit(
+                    &origin,
+                    key.name,
+                    "a text in quotes, or a whole number",
+                ));
+            }
         }
     }
     Ok(())
@@ -149,15 +178,20 @@ fn apply_text(
                 Origin::Flag => std::path::absolute(text).ok(),
                 _ => Some(PathBuf::from(text)).filter(|path| path.is_absolute()),
             };
-            let path = path.ok_or_else(|| unfit(origin, key.name, "a path that begins with `/`"))?;
+            let path =
+                path.ok_or_else(|| unfit(origin, key.name, "a path that begins with `/`"))?;
             set(config, path);
             Ok(())
         }
-        Set::Labels => text.split(',').filter(|pair| !pair.is_empty()).try_for_each(|pair| {
-            let (label, value) =
-                pair.split_once('=').ok_or_else(|| unfit(origin, key.name, LABELS_RULE))?;
-            apply_label(config, label, value, origin)
-        }),
+        Set::Labels => text
+            .split(',')
+            .filter(|pair| !pair.is_empty())
+            .try_for_each(|pair| {
+                let (label, value) = pair
+                    .split_once('=')
+                    .ok_or_else(|| unfit(origin, key.name, LABELS_RULE))?;
+                apply_label(config, label, value, origin)
+            }),
     }
 }
 
@@ -194,7 +228,13 @@ fn apply_variables(config: &mut Config, value: Value, origin: &Origin) -> Result
                 Value::Text(text) if text.len() <= limits::VALUE_BYTES_MAX => {
                     of_app.insert(name, text);
                 }
-                _ => return Err(unfit(origin, &key, "a text in quotes of at most 4096 bytes")),
+                _ => {
+                    return Err(unfit(
+                        origin,
+                        &key,
+                        "a text in quotes of at most 4096 bytes",
+                    ));
+                }
             }
         }
     }
@@ -202,7 +242,11 @@ fn apply_variables(config: &mut Config, value: Value, origin: &Origin) -> Result
 }
 
 fn unfit(origin: &Origin, key: &str, rule: &'static str) -> ConfigError {
-    ConfigError::Value { origin: origin.clone(), key: key.into(), rule }
+    ConfigError::Value {
+        origin: origin.clone(),
+        key: key.into(),
+        rule,
+    }
 }
 
 #[cfg(test)]

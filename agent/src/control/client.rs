@@ -27,7 +27,10 @@ impl Client {
             Ok(stream) => Ok(Some(Self { stream })),
             Err(e) => match e.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
-                _ => Err(ControlError::Socket { path: path.into(), source: e }),
+                _ => Err(ControlError::Socket {
+                    path: path.into(),
+                    source: e,
+                }),
             },
         }
     }

@@ -73,6 +73,10 @@ impl From<ControlError> for Failure {
             }
             ControlError::Socket { .. } => "",
         };
-        Self { code: exit::FAILURE, message: error.to_string(), hint: hint.into() }
+        Self {
+            code: exit::FAILURE,
+            message: error.to_string(),
+            hint: hint.into(),
+        }
     }
 }

@@ -64,7 +64,11 @@ enum FromDaemon {
 fn line(message: &impl Serialize) -> Result<Vec<u8>, ControlError> {
     let mut line = serde_json::to_vec(message).map_err(ControlError::Json)?;
     line.push(b'\n');
-    if line.len() > LINE_BYTES_MAX { Err(ControlError::TooLong) } else { Ok(line) }
+    if line.len() > LINE_BYTES_MAX {
+        Err(ControlError::TooLong)
+    } else {
+        Ok(line)
+    }
 }
 
 #[cfg(test)]

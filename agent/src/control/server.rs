@@ -46,9 +46,16 @@ impl Server {
     /// [`ControlError::InUse`] if another daemon answers there, [`ControlError::NotASocket`] if
     /// something else is in the way, else [`ControlError::Socket`].
     pub fn bind(path: &Path) -> Result<Self, ControlError> {
-        let failed = |source| ControlError::Socket { path: path.into(), source };
+        let failed = |source| ControlError::Socket {
+            path: path.into(),
+            source,
+        };
         if let Some(folder) = path.parent() {
-            fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(failed)?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(folder)
+                .map_err(failed)?;
         }
         match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
@@ -70,7 +77,10 @@ impl Server {
         let listener = UnixListener::bind(path);
         umask(before);
         let listener = listener.and_then(Async::new).map_err(failed)?;
-        Ok(Self { listener, path: path.into() })
+        Ok(Self {
+            listener,
+            path: path.into(),
+        })
     }
 
     /// Takes requests for ever, each in a task of its own on `executor`.
@@ -90,12 +100,14 @@ impl Server {
                 }
             };
             let (handler, place) = (handler.clone(), Place::take(&open));
-            executor.spawn(async move {
-                if let Err(e) = converse(stream, &*handler, place.is_some()).await {
-                    log::debug!("control: {e}");
-                }
-                drop(place);
-            }).detach();
+            executor
+                .spawn(async move {
+                    if let Err(e) = converse(stream, &*handler, place.is_some()).await {
+                        log::debug!("control: {e}");
+                    }
+                    drop(place);
+                })
+                .detach();
         }
     }
 }
@@ -132,9 +144,15 @@ async fn converse<H: Handler>(
     has_place: bool,
 ) -> Result<(), ControlError> {
     let refusal = if !has_place {
-        Some(failure("too many requests at a time", "Try again in a moment."))
+        Some(failure(
+            "too many requests at a time",
+            "Try again in a moment.",
+        ))
     } else if !may_ask(stream.get_ref()) {
-        Some(failure("only root and the agent's own user may ask it", "Run it as root."))
+        Some(failure(
+            "only root and the agent's own user may ask it",
+            "Run it as root.",
+        ))
     } else {
         None
     };
@@ -166,7 +184,10 @@ async fn converse<H: Handler>(
     };
     backlog.note_dropped();
     let rest: Vec<u8> = backlog.bytes.take().into();
-    stream.write_all(&rest).await.map_err(|_| ControlError::Broken)?;
+    stream
+        .write_all(&rest)
+        .await
+        .map_err(|_| ControlError::Broken)?;
     match send(&mut stream, &last).await {
         Err(e @ ControlError::TooLong) => send(&mut stream, &FromDaemon::Failure(e.into())).await,
         sent => sent,
@@ -265,7 +286,10 @@ impl Backlog {
 
 async fn send(stream: &mut Async<UnixStream>, message: &FromDaemon) -> Result<(), ControlError> {
     let line = line(message)?;
-    stream.write_all(&line).await.map_err(|_| ControlError::Broken)
+    stream
+        .write_all(&line)
+        .await
+        .map_err(|_| ControlError::Broken)
 }
 
 /// Whether the peer is root, or the user whom this process belongs to.
@@ -277,5 +301,9 @@ fn may_ask(stream: &UnixStream) -> bool {
 }
 
 fn failure(message: &str, hint: &str) -> Failure {
-    Failure { code: exit::FAILURE, message: message.into(), hint: hint.into() }
+    Failure {
+        code: exit::FAILURE,
+        message: message.into(),
+        hint: hint.into(),
+    }
 }

@@ -35,7 +35,12 @@ impl Drop for Waiting<'_> {
 }
 
 fn log_update(text: String) -> Update {
-    Update::Log { service: "s".into(), stream: "stdout".into(), at: String::new(), text }
+    Update::Log {
+        service: "s".into(),
+        stream: "stdout".into(),
+        at: String::new(),
+        text,
+    }
 }
 
 impl Handler for Scripted {
@@ -46,13 +51,26 @@ impl Handler for Scripted {
             Request::Apply { bundle } => {
                 for done in 0..3 {
                     let what = bundle.display().to_string();
-                    updates(Update::Progress(Progress { step: Step::Stage, what, done, total: 3 }));
+                    updates(Update::Progress(Progress {
+                        step: Step::Stage,
+                        what,
+                        done,
+                        total: 3,
+                    }));
                     smol::future::yield_now().await;
                 }
-                Err(Failure { code: 20, message: "rolled back".into(), hint: String::new() })
+                Err(Failure {
+                    code: 20,
+                    message: "rolled back".into(),
+                    hint: String::new(),
+                })
             }
             // So many lines, each of a kilobyte: a hundred at a time, or in one burst.
-            Request::Logs { tail: Some(lines), follow: burst, .. } => {
+            Request::Logs {
+                tail: Some(lines),
+                follow: burst,
+                ..
+            } => {
                 for line in 0..lines {
                     updates(log_update(format!("{line:01024}")));
                     self.produced.set(line + 1);
@@ -98,8 +116,16 @@ impl Daemon {
         let executor = Rc::new(LocalExecutor::new());
         let server = Server::bind(&path).unwrap();
         let (serving, tasks) = (handler.clone(), executor.clone());
-        executor.spawn(async move { server.serve(serving, &tasks).await }).detach();
-        Self { _folder: folder, path, handler, dropped, executor }
+        executor
+            .spawn(async move { server.serve(serving, &tasks).await })
+            .detach();
+        Self {
+            _folder: folder,
+            path,
+            handler,
+            dropped,
+            executor,
+        }
     }
 
     fn run<T>(&self, future: impl Future<Output = T>) -> T {
@@ -125,7 +151,13 @@ impl Daemon {
 }
 
 fn logs(tail: u32) -> Request {
-    Request::Logs { app: None, service: None, tail: Some(tail), since: None, follow: false }
+    Request::Logs {
+        app: None,
+        service: None,
+        tail: Some(tail),
+        since: None,
+        follow: false,
+    }
 }
 
 #[test]
@@ -140,9 +172,13 @@ fn a_request_gets_its_reply() {
 fn updates_come_in_order_before_the_failure() {
     let daemon = Daemon::start();
     let seen = RefCell::new(Vec::new());
-    let request = Request::Apply { bundle: "/b".into() };
+    let request = Request::Apply {
+        bundle: "/b".into(),
+    };
     let answer = daemon.run(daemon.client().ask(request, &|update| {
-        let Update::Progress(progress) = update else { panic!("not progress") };
+        let Update::Progress(progress) = update else {
+            panic!("not progress")
+        };
         seen.borrow_mut().push(progress.done);
     }));
     assert_eq!(answer.unwrap_err().code, 20);
@@ -152,9 +188,16 @@ fn updates_come_in_order_before_the_failure() {
 #[test]
 fn the_lines_are_as_documented() {
     let daemon = Daemon::start();
-    assert_eq!(daemon.raw(b"{\"request\":\"ps\"}\n"), "{\"reply\":{\"containers\":[]}}\n");
     assert_eq!(
-        daemon.raw(b"{\"request\":{\"apply\":{\"bundle\":\"/b\"}}}\n").lines().last().unwrap(),
+        daemon.raw(b"{\"request\":\"ps\"}\n"),
+        "{\"reply\":{\"containers\":[]}}\n"
+    );
+    assert_eq!(
+        daemon
+            .raw(b"{\"request\":{\"apply\":{\"bundle\":\"/b\"}}}\n")
+            .lines()
+            .last()
+            .unwrap(),
         "{\"failure\":{\"code\":20,\"message\":\"rolled back\",\"hint\":\"\"}}"
     );
 }
@@ -162,9 +205,18 @@ fn the_lines_are_as_documented() {
 #[test]
 fn what_is_not_a_request_is_refused_and_reaches_nobody() {
     let daemon = Daemon::start();
-    for bad in ["\n", "{}\n", "{\"request\":\"dance\"}\n", "\u{0}\n", "{\"reply\":\"done\"}\n"] {
+    for bad in [
+        "\n",
+        "{}\n",
+        "{\"request\":\"dance\"}\n",
+        "\u{0}\n",
+        "{\"reply\":\"done\"}\n",
+    ] {
         let answer = daemon.raw(bad.as_bytes());
-        assert!(answer.starts_with("{\"failure\":{\"code\":1,"), "{bad:?}: {answer}");
+        assert!(
+            answer.starts_with("{\"failure\":{\"code\":1,"),
+            "{bad:?}: {answer}"
+        );
     }
     let endless = vec![b'x'; LINE_BYTES_MAX + (64 << 10)];
     let answer = daemon.raw(&endless);
@@ -176,15 +228,22 @@ fn what_is_not_a_request_is_refused_and_reaches_nobody() {
 fn a_client_that_goes_away_stops_its_own_wait_only() {
     let daemon = Daemon::start();
     daemon.run(async {
-        let stays = daemon.executor.spawn(daemon.client().ask(Request::Doctor, &|_| {}));
-        let leaves = daemon.executor.spawn(daemon.client().ask(Request::Doctor, &|_| {}));
+        let stays = daemon
+            .executor
+            .spawn(daemon.client().ask(Request::Doctor, &|_| {}));
+        let leaves = daemon
+            .executor
+            .spawn(daemon.client().ask(Request::Doctor, &|_| {}));
         while daemon.handler.waiting.get() < 2 {
             smol::future::yield_now().await;
         }
         drop(leaves);
         daemon.dropped.recv().await.unwrap();
         assert_eq!(daemon.handler.waiting.get(), 1);
-        assert_eq!(daemon.client().ask(Request::Ps, &|_| {}).await, Ok(Reply::Containers(vec![])));
+        assert_eq!(
+            daemon.client().ask(Request::Ps, &|_| {}).await,
+            Ok(Reply::Containers(vec![]))
+        );
         drop(stays);
         daemon.dropped.recv().await.unwrap();
     });
@@ -196,7 +255,9 @@ fn a_slow_reader_gets_every_line() {
     let daemon = Daemon::start();
     let count = Cell::new(0);
     let reply = daemon.run(daemon.client().ask(logs(LINES), &|update| {
-        let Update::Log { text, .. } = update else { panic!("not a line") };
+        let Update::Log { text, .. } = update else {
+            panic!("not a line")
+        };
         assert_eq!(text.parse::<u32>().unwrap(), count.get());
         count.set(count.get() + 1);
     }));
@@ -215,7 +276,10 @@ fn a_client_that_does_not_read_pauses_its_request() {
         assert_eq!(reply, Ok(Reply::Containers(vec![])));
     }
     let produced = daemon.handler.produced.get();
-    assert!((100..2_000).contains(&produced), "{produced} lines of a million");
+    assert!(
+        (100..2_000).contains(&produced),
+        "{produced} lines of a million"
+    );
     let mut first = String::new();
     BufReader::new(&stuck).read_line(&mut first).unwrap();
     assert!(first.starts_with("{\"update\":{\"log\":"), "{first}");
@@ -225,8 +289,13 @@ fn a_client_that_does_not_read_pauses_its_request() {
 fn a_burst_is_bounded_and_says_what_it_left_out() {
     let daemon = Daemon::start();
     let (lines, notes) = (Cell::new(0), RefCell::new(Vec::new()));
-    let request =
-        Request::Logs { app: None, service: None, tail: Some(20_000), since: None, follow: true };
+    let request = Request::Logs {
+        app: None,
+        service: None,
+        tail: Some(20_000),
+        since: None,
+        follow: true,
+    };
     let reply = daemon.run(daemon.client().ask(request, &|update| match update {
         Update::Log { service, text, .. } if service.is_empty() => notes.borrow_mut().push(text),
         _ => lines.set(lines.get() + 1),
@@ -242,8 +311,14 @@ fn a_burst_is_bounded_and_says_what_it_left_out() {
 fn a_line_that_is_too_long_is_left_out() {
     let daemon = Daemon::start();
     let seen = RefCell::new(Vec::new());
-    let request = Request::Remove { app: "kiosk".into() };
-    let reply = daemon.run(daemon.client().ask(request, &|update| seen.borrow_mut().push(update)));
+    let request = Request::Remove {
+        app: "kiosk".into(),
+    };
+    let reply = daemon.run(
+        daemon
+            .client()
+            .ask(request, &|update| seen.borrow_mut().push(update)),
+    );
     assert_eq!(reply, Ok(Reply::Done));
     assert_eq!(seen.take(), [log_update("kiosk".into())]);
 }
@@ -253,7 +328,11 @@ fn more_connections_than_allowed_are_told_so() {
     let daemon = Daemon::start();
     daemon.run(async {
         let waits: Vec<_> = (0..CONNECTIONS_MAX)
-            .map(|_| daemon.executor.spawn(daemon.client().ask(Request::Doctor, &|_| {})))
+            .map(|_| {
+                daemon
+                    .executor
+                    .spawn(daemon.client().ask(Request::Doctor, &|_| {}))
+            })
             .collect();
         while daemon.handler.waiting.get() < CONNECTIONS_MAX {
             smol::future::yield_now().await;
@@ -286,14 +365,22 @@ fn a_daemon_that_dies_in_the_middle_is_named() {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = String::new();
         BufReader::new(&stream).read_line(&mut request).unwrap();
-        stream.write_all(b"{\"update\":{\"progress\":{\"step\":\"stage\",").unwrap();
+        stream
+            .write_all(b"{\"update\":{\"progress\":{\"step\":\"stage\",")
+            .unwrap();
     });
     let client = Client::connect(&path).unwrap().unwrap();
     let failure = smol::block_on(client.ask(Request::Ps, &|_| {})).unwrap_err();
     dying.join().unwrap();
-    assert_eq!((failure.code, failure.message.as_str()), (1, "the agent ended before it answered"));
+    assert_eq!(
+        (failure.code, failure.message.as_str()),
+        (1, "the agent ended before it answered")
+    );
     assert!(failure.hint.contains("agent status"));
-    assert!(Client::connect(&path).unwrap().is_none(), "nobody listens any more");
+    assert!(
+        Client::connect(&path).unwrap().is_none(),
+        "nobody listens any more"
+    );
 }
 
 #[test]
@@ -304,7 +391,10 @@ fn the_socket_is_private_and_a_stale_one_is_replaced() {
     let found = std::fs::symlink_metadata(&path).unwrap();
     assert!(found.file_type().is_socket());
     assert_eq!(found.permissions().mode() & 0o777, 0o600);
-    let folder_mode = std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode();
+    let folder_mode = std::fs::metadata(path.parent().unwrap())
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(folder_mode & 0o777, 0o755);
     assert!(matches!(Server::bind(&path), Err(ControlError::InUse(_))));
     drop(server);
@@ -315,6 +405,9 @@ fn the_socket_is_private_and_a_stale_one_is_replaced() {
     drop(Server::bind(&path).unwrap());
 
     std::fs::write(&path, "precious").unwrap();
-    assert!(matches!(Server::bind(&path), Err(ControlError::NotASocket(_))));
+    assert!(matches!(
+        Server::bind(&path),
+        Err(ControlError::NotASocket(_))
+    ));
     assert_eq!(std::fs::read(&path).unwrap(), b"precious");
 }

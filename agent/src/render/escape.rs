@@ -49,7 +49,11 @@ fn escaped(from: &str, bytes_max: usize, tabs: bool) -> Cow<'_, str> {
             let _ = write!(out, "… ({} bytes more)", from.len() - at);
             break;
         }
-        if fits(c) { out.push(c) } else { out.extend(escape(c)) }
+        if fits(c) {
+            out.push(c)
+        } else {
+            out.extend(escape(c))
+        }
     }
     out.into()
 }
@@ -62,7 +66,9 @@ fn is_unsafe(c: char) -> bool {
 
 fn escape(c: char) -> impl Iterator<Item = char> {
     let short = matches!(c, '\n' | '\r' | '\t');
-    c.escape_default().filter(move |_| short).chain(c.escape_unicode().filter(move |_| !short))
+    c.escape_default()
+        .filter(move |_| short)
+        .chain(c.escape_unicode().filter(move |_| !short))
 }
 
 #[cfg(test)]
@@ -110,6 +116,10 @@ mod tests {
         let long = "ä".repeat(TEXT_BYTES_MAX);
         let short = text(&long);
         assert!(short.len() < TEXT_BYTES_MAX + 32);
-        assert!(short.ends_with("ä… (2048 bytes more)"), "{}", &short[short.len() - 40..]);
+        assert!(
+            short.ends_with("ä… (2048 bytes more)"),
+            "{}",
+            &short[short.len() - 40..]
+        );
     }
 }

@@ -19,12 +19,20 @@ pub(super) fn history(entries: &[HistoryView], style: Style) -> String {
                 plain(&entry.app),
                 plain(&entry.version),
                 plain(&entry.seq.to_string()),
-                (plain(result_words(&entry.result)).0, result_tone(&entry.result)),
+                (
+                    plain(result_words(&entry.result)).0,
+                    result_tone(&entry.result),
+                ),
                 plain(entry.cause.as_deref().unwrap_or_default()),
             ]
         })
         .collect();
-    table("", &["WHEN", "APP", "VERSION", "SEQ", "RESULT", "CAUSE"], &rows, style)
+    table(
+        "",
+        &["WHEN", "APP", "VERSION", "SEQ", "RESULT", "CAUSE"],
+        &rows,
+        style,
+    )
 }
 
 /// Whether the device is fit.
@@ -36,7 +44,11 @@ pub(super) fn checks(checks: &[CheckView], style: Style) -> String {
             "warning" => Tone::Warning,
             _ => Tone::Bad,
         };
-        rows.push(vec![(plain(&check.result).0, tone), plain(&check.name), plain(&check.found)]);
+        rows.push(vec![
+            (plain(&check.result).0, tone),
+            plain(&check.name),
+            plain(&check.found),
+        ]);
         if !check.hint.is_empty() {
             let hint = format!("hint: {}", check.hint);
             rows.push(vec![plain(""), plain(""), (plain(&hint).0, Tone::Dim)]);

@@ -49,7 +49,12 @@ pub(crate) fn failure(failure: &Failure) -> String {
 
 /// `{"service", "stream", "at", "text"}`
 pub(crate) fn log_line(service: &str, stream: &str, at: &str, text: &str) -> String {
-    finish(serde_json::to_string(&LogLine { service, stream, at, text }))
+    finish(serde_json::to_string(&LogLine {
+        service,
+        stream,
+        at,
+        text,
+    }))
 }
 
 fn pretty(value: &impl Serialize) -> String {

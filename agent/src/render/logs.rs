@@ -13,6 +13,10 @@ pub(crate) fn log_line(service: &str, stream: &str, at: &str, text: &str, style:
     }
     head += &escape::text(service);
     head.push(':');
-    let tone = if stream == "stderr" { Tone::Warning } else { Tone::Dim };
+    let tone = if stream == "stderr" {
+        Tone::Warning
+    } else {
+        Tone::Dim
+    };
     format!("{} {}\n", style.paint(tone, &head), escape::log_line(text))
 }

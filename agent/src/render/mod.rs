@@ -21,8 +21,8 @@ mod tests;
 use crate::api::{Failure, Reply};
 use crate::exit;
 
-pub(crate) use json::{failure as failure_json, log_line as log_json, reply as reply_json};
 pub(crate) use json::verified as verified_json;
+pub(crate) use json::{failure as failure_json, log_line as log_json, reply as reply_json};
 pub(crate) use logs::log_line;
 pub(crate) use progress::{ProgressText, words as step_words};
 pub(crate) use verify::verified;
@@ -85,7 +85,11 @@ pub(crate) fn failure(failure: &Failure, style: Style) -> String {
     };
     let mut out = format!("{} {}\n", style.paint(tone, word), text(&failure.message));
     if !failure.hint.is_empty() {
-        out += &format!("{} {}\n", style.paint(Tone::Dim, "hint:"), text(&failure.hint));
+        out += &format!(
+            "{} {}\n",
+            style.paint(Tone::Dim, "hint:"),
+            text(&failure.hint)
+        );
     }
     out
 }

@@ -20,7 +20,11 @@ pub(crate) struct ProgressText {
 impl ProgressText {
     /// Nothing shown yet; `columns` of the terminal, none if there is none.
     pub(crate) fn new(columns: Option<usize>) -> Self {
-        Self { columns, step: None, shown: String::new() }
+        Self {
+            columns,
+            step: None,
+            shown: String::new(),
+        }
     }
 
     /// What to write for this progress; may be nothing.
@@ -42,7 +46,11 @@ impl ProgressText {
 
     /// What to write before anything else is printed: clears the line.
     pub(crate) fn clear(&mut self) -> String {
-        if std::mem::take(&mut self.shown).is_empty() { String::new() } else { "\r\x1b[K".into() }
+        if std::mem::take(&mut self.shown).is_empty() {
+            String::new()
+        } else {
+            "\r\x1b[K".into()
+        }
     }
 }
 

@@ -34,7 +34,11 @@ pub(super) fn moment(at: &str) -> String {
 
 /// `1 service`, `2 services`.
 pub(super) fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+    if number == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{number} {one}s")
+    }
 }
 
 #[cfg(test)]
@@ -62,7 +66,10 @@ mod tests {
 
     #[test]
     fn moments_are_in_utc() {
-        assert_eq!(moment("2026-11-22T06:33:53.25+01:00"), "2026-11-22 05:33:53Z");
+        assert_eq!(
+            moment("2026-11-22T06:33:53.25+01:00"),
+            "2026-11-22 05:33:53Z"
+        );
         assert_eq!(moment("never\x1b"), "never\\u{1b}");
     }
 }

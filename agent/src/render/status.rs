@@ -8,7 +8,12 @@ use crate::api::{AppView, ContainerView, LastUpdateView, ServiceView, StatusView
 
 /// The device and its apps.
 pub(super) fn status(status: &StatusView, style: Style) -> String {
-    let labels: Vec<String> = status.device.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let labels: Vec<String> = status
+        .device
+        .labels
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
     let mut rows = vec![vec![plain("device"), plain(&status.device.id)]];
     if !labels.is_empty() {
         rows.push(vec![plain("labels"), plain(&labels.join(" "))]);
@@ -50,13 +55,23 @@ fn app(app: &AppView, style: Style) -> String {
     out += &table("  ", &[], &rows, style);
     if !app.services.is_empty() {
         let rows: Vec<Vec<Cell>> = app.services.iter().map(service).collect();
-        out += &table("  ", &["SERVICE", "STATE", "HEALTH", "RESTARTS", "STARTED"], &rows, style);
+        out += &table(
+            "  ",
+            &["SERVICE", "STATE", "HEALTH", "RESTARTS", "STARTED"],
+            &rows,
+            style,
+        );
     }
     out
 }
 
 fn last_update(last: &LastUpdateView) -> Cell {
-    let mut words = format!("{} {}, {}", last.version, result_words(&last.result), moment(&last.at));
+    let mut words = format!(
+        "{} {}, {}",
+        last.version,
+        result_words(&last.result),
+        moment(&last.at)
+    );
     if let Some(cause) = &last.cause {
         words += &format!(": {cause}");
     }
@@ -69,7 +84,13 @@ fn service(service: &ServiceView) -> Vec<Cell> {
         state(&service.state),
         health(service.healthy),
         restarts(service.restarts),
-        plain(&service.started_at.as_deref().map(moment).unwrap_or_default()),
+        plain(
+            &service
+                .started_at
+                .as_deref()
+                .map(moment)
+                .unwrap_or_default(),
+        ),
     ]
 }
 
@@ -91,11 +112,22 @@ pub(super) fn containers(containers: &[ContainerView], style: Style) -> String {
                 state,
                 health(container.healthy),
                 restarts(container.restarts),
-                plain(&container.started_at.as_deref().map(moment).unwrap_or_default()),
+                plain(
+                    &container
+                        .started_at
+                        .as_deref()
+                        .map(moment)
+                        .unwrap_or_default(),
+                ),
             ]
         })
         .collect();
-    table("", &["CONTAINER", "ID", "STATE", "HEALTH", "RESTARTS", "STARTED"], &rows, style)
+    table(
+        "",
+        &["CONTAINER", "ID", "STATE", "HEALTH", "RESTARTS", "STARTED"],
+        &rows,
+        style,
+    )
 }
 
 fn state(state: &str) -> Cell {
@@ -120,7 +152,14 @@ fn health(healthy: Option<bool>) -> Cell {
 }
 
 fn restarts(count: u32) -> Cell {
-    (count.to_string(), if count == 0 { Tone::Plain } else { Tone::Warning })
+    (
+        count.to_string(),
+        if count == 0 {
+            Tone::Plain
+        } else {
+            Tone::Warning
+        },
+    )
 }
 
 /// How an update ended, in words.

@@ -15,15 +15,28 @@ pub(super) fn plain(from: &str) -> Cell {
 pub(super) fn table(indent: &str, headings: &[&str], rows: &[Vec<Cell>], style: Style) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        let heading = headings.get(column).map_or(0, |heading| heading.chars().count());
-        cells.map(|(text, _)| text.chars().count()).max().unwrap_or(0).max(heading)
+        let heading = headings
+            .get(column)
+            .map_or(0, |heading| heading.chars().count());
+        cells
+            .map(|(text, _)| text.chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(heading)
     };
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0).max(headings.len());
+    let columns = rows
+        .iter()
+        .map(Vec::len)
+        .max()
+        .unwrap_or(0)
+        .max(headings.len());
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut out = String::new();
     if !headings.is_empty() {
-        let cells: Vec<Cell> =
-            headings.iter().map(|heading| ((*heading).to_owned(), Tone::Dim)).collect();
+        let cells: Vec<Cell> = headings
+            .iter()
+            .map(|heading| ((*heading).to_owned(), Tone::Dim))
+            .collect();
         out += &line(indent, &cells, &widths, style);
     }
     for row in rows {

@@ -17,7 +17,10 @@ fn check(shown: &str, wanted: &str) {
 
 fn actions(list: &[(&str, &str)]) -> Vec<ServiceAction> {
     list.iter()
-        .map(|(name, action)| ServiceAction { name: (*name).into(), action: (*action).into() })
+        .map(|(name, action)| ServiceAction {
+            name: (*name).into(),
+            action: (*action).into(),
+        })
         .collect()
 }
 
@@ -50,7 +53,10 @@ fn kiosk() -> AppView {
             service("mosquitto", "running", None, 0),
             service("nginx", "restarting", Some(false), 3),
         ],
-        previous: Some(PreviousView { version: "1.0".into(), seq: 1 }),
+        previous: Some(PreviousView {
+            version: "1.0".into(),
+            seq: 1,
+        }),
     }
 }
 
@@ -60,7 +66,10 @@ fn status(apps: Vec<AppView>) -> Reply {
             id: "till-4".into(),
             labels: BTreeMap::from([("room".into(), "2".into()), ("site".into(), "a".into())]),
         },
-        relay: RelayView { url: Some("https://relay.example".into()), last_contact: None },
+        relay: RelayView {
+            url: Some("https://relay.example".into()),
+            last_contact: None,
+        },
         apps,
     })
 }
@@ -89,7 +98,10 @@ fn status_of_an_empty_device() {
     check(
         &reply(
             &Reply::Status(StatusView {
-                device: DeviceView { id: "till-4".into(), labels: BTreeMap::new() },
+                device: DeviceView {
+                    id: "till-4".into(),
+                    labels: BTreeMap::new(),
+                },
                 relay: RelayView::default(),
                 apps: vec![],
             }),
@@ -106,7 +118,10 @@ No apps: `agent apply BUNDLE` brings in the first.
 #[test]
 fn colours_only_where_allowed() {
     let painted = reply(&status(vec![kiosk()]), Style { color: true });
-    assert!(painted.contains("\x1b[31munhealthy\x1b[0m  \x1b[33m3\x1b[0m         2026"), "{painted}");
+    assert!(
+        painted.contains("\x1b[31munhealthy\x1b[0m  \x1b[33m3\x1b[0m         2026"),
+        "{painted}"
+    );
     let stripped = ["\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[2m", "\x1b[0m"]
         .iter()
         .fold(painted, |text, code| text.replace(code, ""));
@@ -135,7 +150,10 @@ CONTAINER              ID            STATE         HEALTH  RESTARTS  STARTED
 coracle-kiosk-nginx-2  0123456789ab  exited (137)  -       0
 ",
     );
-    check(&reply(&Reply::Containers(vec![]), PLAIN), "No containers.\n");
+    check(
+        &reply(&Reply::Containers(vec![]), PLAIN),
+        "No containers.\n",
+    );
 }
 
 #[test]
@@ -175,7 +193,11 @@ fn plan_of_an_update() {
         fetch_bytes: 32_715_571,
         full_bytes: 50_331_648,
         peak_disk_bytes: 65_431_142,
-        services: actions(&[("mosquitto", "keep"), ("node-red", "replace"), ("nginx", "replace")]),
+        services: actions(&[
+            ("mosquitto", "keep"),
+            ("node-red", "replace"),
+            ("nginx", "replace"),
+        ]),
         blocked_by: vec![],
     };
     check(
@@ -229,10 +251,20 @@ fn the_end_of_an_update_is_one_sentence_or_two() {
         )
     };
     check(
-        &applied(Some("1.0"), &[("mosquitto", "keep"), ("node-red", "replace"), ("db", "remove")]),
+        &applied(
+            Some("1.0"),
+            &[
+                ("mosquitto", "keep"),
+                ("node-red", "replace"),
+                ("db", "remove"),
+            ],
+        ),
         "kiosk 2.0 runs now (was 1.0). mosquitto kept, node-red replaced, db removed.\n",
     );
-    check(&applied(None, &[("nginx", "create")]), "kiosk 2.0 runs now. nginx created.\n");
+    check(
+        &applied(None, &[("nginx", "create")]),
+        "kiosk 2.0 runs now. nginx created.\n",
+    );
     check(
         &applied(Some("1.0"), &[("nginx", "remove")]),
         "kiosk 2.0 is in place and runs nothing (was 1.0). nginx removed.\n",
@@ -251,7 +283,10 @@ fn failures_say_what_to_do() {
         "error: this bundle is for arm64, this device is amd64\nhint: pack it again with `--arch amd64`\n",
     );
     assert_eq!(
-        failure_json(&shown).split_whitespace().collect::<Vec<_>>().join(" "),
+        failure_json(&shown)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" "),
         "{ \"error\": { \"code\": 10, \"message\": \"this bundle is for arm64, this device is amd64\", \
          \"hint\": \"pack it again with `--arch amd64`\" } }"
     );
@@ -260,7 +295,10 @@ fn failures_say_what_to_do() {
         message: "kiosk 2.0 runs already\x1b[2J".into(),
         hint: String::new(),
     };
-    check(&failure(&shown, PLAIN), "note: kiosk 2.0 runs already\\u{1b}[2J\n");
+    check(
+        &failure(&shown, PLAIN),
+        "note: kiosk 2.0 runs already\\u{1b}[2J\n",
+    );
 }
 
 #[test]
@@ -275,7 +313,12 @@ fn checks_come_with_their_hints() {
         &reply(
             &Reply::Doctor(vec![
                 check_view("runtime", "ok", "podman 4.3.1", ""),
-                check_view("keys", "failed", "no release keys", "put one into /etc/coracle/keys"),
+                check_view(
+                    "keys",
+                    "failed",
+                    "no release keys",
+                    "put one into /etc/coracle/keys",
+                ),
             ]),
             PLAIN,
         ),
@@ -331,7 +374,10 @@ fn log_lines_name_their_service() {
         &line("2026-11-22T05:33:53.123456789Z", "GET /\tok"),
         "2026-11-22 05:33:53Z nginx: GET /\tok\n",
     );
-    check(&line("", "\x1b[2Jowned\r\nnginx: forged"), "nginx: \\u{1b}[2Jowned\\r\\nnginx: forged\n");
+    check(
+        &line("", "\x1b[2Jowned\r\nnginx: forged"),
+        "nginx: \\u{1b}[2Jowned\\r\\nnginx: forged\n",
+    );
     assert_eq!(
         log_json("nginx", "stderr", "", "a\n\u{9b}b"),
         "{\"service\":\"nginx\",\"stream\":\"stderr\",\"at\":\"\",\"text\":\"a\\n\\u009bb\"}\n"
@@ -339,7 +385,12 @@ fn log_lines_name_their_service() {
 }
 
 fn progress(step: Step, what: &str, done: u64, total: u64) -> Progress {
-    Progress { step, what: what.into(), done, total }
+    Progress {
+        step,
+        what: what.into(),
+        done,
+        total,
+    }
 }
 
 #[test]
@@ -350,7 +401,10 @@ fn progress_is_one_line_on_a_terminal() {
         terminal.show(&progress(Step::Stage, "nginx", 32_715_500, 50_331_648)),
         "\rBringing the images in   [###############---------]  64 %  31.2 MiB of 48.0 MiB\x1b[K"
     );
-    assert_eq!(terminal.show(&progress(Step::Stage, "nginx", 32_715_510, 50_331_648)), "");
+    assert_eq!(
+        terminal.show(&progress(Step::Stage, "nginx", 32_715_510, 50_331_648)),
+        ""
+    );
     assert_eq!(
         terminal.show(&progress(Step::Trial, "", 12_000, 30_000)),
         "\rWatching the new version [#########---------------]  40 %  12 of 30 s\x1b[K"
@@ -376,6 +430,9 @@ fn progress_is_a_line_for_each_step_elsewhere() {
     .iter()
     .map(|progress| log.show(progress))
     .collect();
-    assert_eq!(shown, "Checking the bundle\nBringing the images in\nReplacing services\n");
+    assert_eq!(
+        shown,
+        "Checking the bundle\nBringing the images in\nReplacing services\n"
+    );
     assert_eq!(log.clear(), "");
 }

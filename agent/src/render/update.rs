@@ -5,13 +5,24 @@ use crate::api::AppliedView;
 
 /// `kiosk 2.0 runs now (was 1.0). mosquitto kept, nginx replaced.`
 pub(super) fn applied(applied: &AppliedView) -> String {
-    let runs = applied.services.iter().any(|service| service.action != "remove");
-    let verb = if runs { "runs now" } else { "is in place and runs nothing" };
+    let runs = applied
+        .services
+        .iter()
+        .any(|service| service.action != "remove");
+    let verb = if runs {
+        "runs now"
+    } else {
+        "is in place and runs nothing"
+    };
     let was = match &applied.from {
         Some(from) => format!(" (was {})", text(from)),
         None => String::new(),
     };
-    let mut out = format!("{} {} {verb}{was}.", text(&applied.app), text(&applied.version));
+    let mut out = format!(
+        "{} {} {verb}{was}.",
+        text(&applied.app),
+        text(&applied.version)
+    );
     for (index, service) in applied.services.iter().enumerate() {
         let done = match service.action.as_str() {
             "keep" => "kept",

@@ -18,17 +18,30 @@ pub(crate) fn verified(view: &VerifyView, style: Style) -> String {
         any(&view.classes, "class"),
         any(&view.devices, "device"),
     );
-    let expires = view.not_after.as_deref().map_or_else(|| "never".to_owned(), moment);
+    let expires = view
+        .not_after
+        .as_deref()
+        .map_or_else(|| "never".to_owned(), moment);
     let holds = format!(
         "{}, {}, {}",
         count(view.services as usize, "service"),
         count(view.images as usize, "image"),
         count(view.blobs as usize, "blob"),
     );
-    let size = format!("{}, {} unpacked", bytes(view.bundle_bytes), bytes(view.plain_bytes));
+    let size = format!(
+        "{}, {} unpacked",
+        bytes(view.bundle_bytes),
+        bytes(view.plain_bytes)
+    );
     let row = |name: &str, value: &str| vec![plain(name), plain(value)];
     let rows = vec![
-        row("app", &format!("{} {} (seq {}, epoch {})", view.app, view.version, view.seq, view.epoch)),
+        row(
+            "app",
+            &format!(
+                "{} {} (seq {}, epoch {})",
+                view.app, view.version, view.seq, view.epoch
+            ),
+        ),
         row("signed by", &view.signers.join(", ")),
         row("made", &moment(&view.issued_at)),
         row("expires", &expires),
