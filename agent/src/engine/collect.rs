@@ -1,7 +1,7 @@
 //! Removes what no generation on this device needs: containers, networks, images, objects, files.
 //!
 //! Never touches volumes, nor images that it does not know to be Coracle's own: several agents
-//! may share one runtime. What cannot be removed now is tried again after the next update.
+//! may share one runtime. What cannot be removed now is tried again later.
 
 use std::collections::BTreeSet;
 
@@ -64,10 +64,15 @@ impl Engine {
         Ok(needed)
     }
 
-    /// Removes what nobody needs. Failures are logged, never passed on.
+    /// Removes what nobody needs. A failure is logged; as a daemon, the driver comes back to it.
     pub(crate) async fn collect(&self, app: &App) {
-        if let Err(trouble) = self.try_collect(app).await {
-            log::warn!("app={} phase=collecting cause={trouble}", app.name);
+        match self.try_collect(app).await {
+            Ok(()) => app.uncollected.set(None),
+            Err(trouble) => {
+                let failures = app.uncollected.get().unwrap_or(0);
+                app.uncollected.set(Some(failures.saturating_add(1)));
+                log::warn!("app={} phase=collecting cause={trouble}", app.name);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use agent_core::{AppState, Effect, Event, Generation, GenerationId, Illegal, Phase, step};
-use bundle::AppName;
+use bundle::{AppName, Digest, ServiceName, VerifiedBundle};
 use smol::Task;
 use smol::channel::{Receiver, Sender};
 use smol::future::or;
@@ -47,12 +47,35 @@ pub(crate) struct App {
     pub(crate) booted: Cell<bool>,
     /// How often bringing up what is committed has failed in a row.
     pub(crate) unreconciled: Cell<Option<u32>>,
+    /// How often removing what nobody needs has failed in a row.
+    pub(crate) uncollected: Cell<Option<u32>>,
+    /// What the bundle that came last calls itself and its services: its head may be gone by the
+    /// time that its end is told.
+    pub(crate) named: RefCell<Option<Named>>,
     /// Whether this device's settings have been compared with those that run, since the start.
     settings_compared: Cell<bool>,
     task: RefCell<Option<Task<()>>>,
     /// Whether the driver has something to do.
     busy: Cell<bool>,
     rests: (Sender<()>, Receiver<()>),
+}
+
+/// The names in a bundle.
+pub(crate) struct Named {
+    pub(crate) bundle: Digest,
+    pub(crate) version: String,
+    pub(crate) services: Vec<ServiceName>,
+}
+
+impl Named {
+    pub(crate) fn new(bundle: &VerifiedBundle) -> Self {
+        let manifest = bundle.manifest();
+        Self {
+            bundle: bundle.digest(),
+            version: manifest.version.to_string(),
+            services: manifest.services.iter().map(|service| service.name.clone()).collect(),
+        }
+    }
 }
 
 /// What the record does not keep of a failure.
@@ -94,6 +117,8 @@ impl App {
             recovering: Cell::new(false),
             booted: Cell::new(booted),
             unreconciled: Cell::new(None),
+            uncollected: Cell::new(None),
+            named: RefCell::default(),
             settings_compared: Cell::new(false),
             task: RefCell::default(),
             busy: Cell::new(false),
@@ -232,6 +257,9 @@ impl Engine {
                     effects.extend(self.take(&app, event).await.unwrap_or_default());
                 }
                 Next::Asked(ask) => {
+                    if let Some(offer) = &ask.offer {
+                        app.named.replace(Some(Named::new(offer.source.bundle())));
+                    }
                     let before = app.offer.replace(ask.offer.clone());
                     match self.take(&app, ask.event).await {
                         Ok(taken) => {
@@ -263,7 +291,8 @@ impl Engine {
                 Err(_) => Next::Answer(None),
             }
         };
-        let failures = app.unreconciled.get().filter(|_| self.mode == Mode::Daemon);
+        let failures = app.unreconciled.get().max(app.uncollected.get());
+        let failures = failures.filter(|_| self.mode == Mode::Daemon);
         let next = match failures {
             None => asked.await,
             Some(failures) => {
@@ -276,7 +305,10 @@ impl Engine {
         };
         app.set_busy(true);
         if let (Next::Answer(None), Phase::Idle) = (&next, app.state().phase) {
-            self.reconcile(app, app.state().current).await;
+            if app.unreconciled.get().is_some() {
+                self.reconcile(app, app.state().current).await;
+            }
+            self.collect(app).await;
         }
         next
     }

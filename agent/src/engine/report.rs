@@ -7,7 +7,7 @@ use agent_core::{Generation, Outcome, OutcomeKind};
 use bundle::{Manifest, ServiceName};
 
 use super::Engine;
-use super::driver::{App, Notice};
+use super::driver::{App, Named, Notice};
 use super::failure;
 use super::generation::{Loaded, load_head};
 use crate::api::{AppliedView, Failure, HistoryView, ServiceAction};
@@ -18,12 +18,7 @@ impl Engine {
     /// Tells how an update ended. Repeated after a crash, it writes nothing twice.
     pub(crate) fn report(&self, app: &App, outcome: Outcome) {
         let Outcome { kind, generation, at } = outcome;
-        let head = bundle::TrustStore::load(&self.config.keys_dir).ok();
-        let head = head.and_then(|trust| load_head(&self.objects, &trust, &generation.bundle).ok());
-        let manifest = head.as_ref().map(|head| head.manifest());
-        let version = manifest.map_or_else(|| generation.bundle.short(), |m| m.version.to_string());
-        let services: Vec<ServiceName> =
-            manifest.iter().flat_map(|m| &m.services).map(|s| s.name.clone()).collect();
+        let (version, services) = self.names(app, &generation);
         let detail = app.detail.take();
         let words = detail.as_ref().map(|detail| detail.words.as_str());
         let (result, cause) = match kind {
@@ -58,6 +53,20 @@ impl Engine {
             _ => Err(failure::ended(app.name.as_str(), &version, kind, &services, detail.as_ref())),
         };
         app.tell(&Notice::Ended { generation: generation.id, result: Box::new(result) });
+    }
+
+    /// What a generation's bundle calls itself and its services.
+    fn names(&self, app: &App, generation: &Generation) -> (String, Vec<ServiceName>) {
+        let named = app.named.borrow();
+        if let Some(named) = named.as_ref().filter(|named| named.bundle == generation.bundle) {
+            return (named.version.clone(), named.services.clone());
+        }
+        let trust = bundle::TrustStore::load(&self.config.keys_dir).ok();
+        let head = trust.and_then(|trust| load_head(&self.objects, &trust, &generation.bundle).ok());
+        match head.map(|head| Named::new(&head)) {
+            Some(named) => (named.version, named.services),
+            None => (generation.bundle.short(), Vec::new()),
+        }
     }
 
     /// Notes a refusal of a bundle whose signature is good; what is no news is not noted.

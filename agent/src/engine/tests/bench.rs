@@ -142,7 +142,10 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        // In memory where there is such a place: what is synced here never meets a power cut.
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let dir = dir.unwrap();
         let keys = dir.path().join("keys");
         fs::create_dir(&keys).unwrap();
         let (secret, public) = key::generate(None).unwrap();
