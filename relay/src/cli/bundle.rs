@@ -1,5 +1,6 @@
 //! `relay bundle`
 
+mod describe;
 mod inspect;
 mod join;
 mod split;

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use bundle::VariableName;
 use bundle::manifest::{Policy, SwitchMode, Text, Variable, VariableKind};
 
-use super::field::{Field, Map, Member};
+use super::field::Field;
+use super::map::{Map, Member};
 use super::refusals::Place;
 use super::yaml::{Entry, Node, Value};
 

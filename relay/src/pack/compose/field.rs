@@ -13,8 +13,8 @@ use std::str::FromStr;
 use bundle::manifest::Text;
 
 use super::interpolate::{Reader, Scope};
+use super::map::{Map, Member, join};
 use super::problem::{Position, Problem};
-use super::refusals;
 use super::units;
 use super::yaml::{Entry, Node, Value};
 
@@ -287,19 +287,19 @@ impl<'a> Field<'a> {
                 &[]
             }
         };
-        Map {
-            entries,
-            asked: Vec::new(),
-            path: self.path.clone(),
-            at: self.at(),
-            cx: self.cx,
-        }
+        Map::new(entries, self.path.clone(), self.at(), self.cx)
     }
 
     /// All keys of a mapping whose keys are names of the user's choice.
     pub(crate) fn members(&self) -> Vec<Member<'a>> {
-        let map = self.map();
-        map.entries
+        let entries: &'a [Entry] = match &self.node.value {
+            Value::Map(entries) => entries,
+            _ => {
+                self.map();
+                &[]
+            }
+        };
+        entries
             .iter()
             .map(|entry| Member {
                 name: entry.key.as_str(),
@@ -307,82 +307,5 @@ impl<'a> Field<'a> {
                 value: Self::new(&entry.value, join(&self.path, &entry.key), self.cx),
             })
             .collect()
-    }
-}
-
-/// A key of the user's choice and its value.
-pub(crate) struct Member<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) at: Position,
-    pub(crate) value: Field<'a>,
-}
-
-impl Member<'_> {
-    /// The key as one of our names, mistakes noted at the key.
-    pub(crate) fn name<T: FromStr<Err: Display>>(&self) -> Option<T> {
-        match self.name.parse() {
-            Ok(name) => Some(name),
-            Err(error) => {
-                self.value.cx.problem(
-                    self.at,
-                    &self.value.path,
-                    format_args!("{:?}: {error}", self.name),
-                );
-                None
-            }
-        }
-    }
-}
-
-/// A mapping of which the keys are known.
-pub(crate) struct Map<'a> {
-    entries: &'a [Entry],
-    asked: Vec<&'static str>,
-    path: String,
-    at: Position,
-    cx: &'a Context<'a>,
-}
-
-impl<'a> Map<'a> {
-    /// The value of a key, if it is there and not null.
-    pub(crate) fn take(&mut self, key: &'static str) -> Option<Field<'a>> {
-        self.asked.push(key);
-        let entry = self.entries.iter().find(|entry| entry.key == key)?;
-        let field = Field::new(&entry.value, join(&self.path, key), self.cx);
-        (!field.is_null()).then_some(field)
-    }
-
-    /// The value of a key that must be there.
-    pub(crate) fn require(&mut self, key: &'static str) -> Option<Field<'a>> {
-        let field = self.take(key);
-        if field.is_none() {
-            self.error(format_args!("{key}: is required"));
-        }
-        field
-    }
-
-    /// Notes what is wrong with the mapping as a whole.
-    pub(crate) fn error(&self, message: impl Display) {
-        self.cx.problem(self.at, &self.path, message);
-    }
-
-    /// Reports every key that nobody asked for; `place` says which table explains why.
-    pub(crate) fn finish(self, place: refusals::Place) {
-        for entry in self.entries {
-            let key = entry.key.as_str();
-            if self.asked.contains(&key) || key.starts_with("x-") && key != "x-coracle" {
-                continue;
-            }
-            let message = refusals::explain(place, key, &self.asked);
-            self.cx.problem(entry.at, &join(&self.path, key), message);
-        }
-    }
-}
-
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_string()
-    } else {
-        format!("{path}.{key}")
     }
 }

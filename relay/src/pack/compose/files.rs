@@ -7,8 +7,9 @@ use std::path::Path;
 
 use bundle::manifest::{FileId, FileMount, Text};
 
-use super::field::{Field, Map};
+use super::field::Field;
 use super::interpolate::Reader;
+use super::map::Map;
 use super::refusals::Place;
 use super::service::Read;
 

@@ -4,7 +4,8 @@
 
 use bundle::manifest::{HealthCheck, Probe, Text};
 
-use super::field::{Field, Map};
+use super::field::Field;
+use super::map::Map;
 use super::refusals::Place;
 
 /// Longest interval, timeout or start period: a day.

@@ -5,7 +5,8 @@
 
 use bundle::manifest::{Limits, Ulimit};
 
-use super::field::{Field, Map};
+use super::field::Field;
+use super::map::Map;
 use super::refusals::Place;
 use super::units;
 

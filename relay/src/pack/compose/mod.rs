@@ -11,10 +11,12 @@ mod files;
 mod health;
 mod interpolate;
 mod limits;
+mod map;
 mod mounts;
 mod network;
 mod pairs;
 mod problem;
+mod process;
 mod refusals;
 mod rules;
 mod service;
@@ -200,7 +202,7 @@ fn top(root: &Field<'_>, file: &str, app: &AppName) -> Composed {
 
 /// `services`; an empty mapping makes a bundle that retires the app.
 fn services<'a>(
-    map: &mut field::Map<'a>,
+    map: &mut map::Map<'a>,
     declared: &mut service::Declared<'_>,
 ) -> Vec<service::Read<'a>> {
     let Some(field) = map.require("services") else {

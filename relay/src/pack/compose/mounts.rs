@@ -6,7 +6,8 @@
 use bundle::VolumeName;
 use bundle::manifest::{BindMount, Device, Text, Tmpfs, VolumeMount};
 
-use super::field::{Field, Map};
+use super::field::Field;
+use super::map::Map;
 use super::refusals::Place;
 use super::units;
 

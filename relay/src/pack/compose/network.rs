@@ -8,7 +8,8 @@ use std::ops::RangeInclusive;
 use bundle::NetworkName;
 use bundle::manifest::{NetworkAttachment, NetworkMode, Port, Protocol, Text};
 
-use super::field::{Field, Map};
+use super::field::Field;
+use super::map::Map;
 use super::pairs;
 use super::refusals::Place;
 

@@ -7,7 +7,9 @@ use bundle::manifest::{
 };
 use bundle::{NetworkName, ServiceName, VolumeName};
 
-use super::field::{Field, Map};
+use super::field::Field;
+use super::map::Map;
+use super::process::{self, command};
 use super::refusals::Place;
 use super::{files, health, limits, mounts, network, pairs};
 
@@ -62,7 +64,9 @@ pub(crate) fn read<'a>(
         environment: pairs::environment(env_file.as_ref(), environment.as_ref()),
         user: map.take("user").and_then(|field| field.text()),
         working_dir: map.take("working_dir").and_then(|field| field.absolute()),
-        hostname: map.take("hostname").and_then(|field| hostname(&field)),
+        hostname: map
+            .take("hostname")
+            .and_then(|field| process::hostname(&field)),
         network: network::mode(map, declared.networks),
         ports: list(map, "ports", network::ports),
         volumes: mounted.volumes,
@@ -71,11 +75,11 @@ pub(crate) fn read<'a>(
         files: list(map, "configs", |field| declared.files.mounts(field)),
         devices: list(map, "devices", mounts::devices),
         privileged: flag(map, "privileged"),
-        cap_add: list(map, "cap_add", capabilities),
-        cap_drop: list(map, "cap_drop", capabilities),
+        cap_add: list(map, "cap_add", process::capabilities),
+        cap_drop: list(map, "cap_drop", process::capabilities),
         no_new_privileges: map
             .take("security_opt")
-            .is_some_and(|field| no_new_privileges(&field)),
+            .is_some_and(|field| process::no_new_privileges(&field)),
         read_only: flag(map, "read_only"),
         init: flag(map, "init"),
         limits: limits::limits(map),
@@ -84,9 +88,11 @@ pub(crate) fn read<'a>(
         extra_hosts: list(map, "extra_hosts", network::extra_hosts),
         restart: map
             .take("restart")
-            .and_then(|field| restart(&field))
+            .and_then(|field| process::restart(&field))
             .unwrap_or(Restart::No),
-        stop_signal: map.take("stop_signal").and_then(|field| signal(&field)),
+        stop_signal: map
+            .take("stop_signal")
+            .and_then(|field| process::signal(&field)),
         stop_grace_s: map
             .take("stop_grace_period")
             .and_then(|field| field.duration_s(bundle::limits::STOP_GRACE_S_MAX))
@@ -119,133 +125,6 @@ fn list<'a, T>(
     read: impl FnOnce(&Field<'a>) -> Vec<T>,
 ) -> Vec<T> {
     map.take(key).map(|field| read(&field)).unwrap_or_default()
-}
-
-/// A list as it is, or a string split as a POSIX shell splits it.
-fn command(field: &Field<'_>) -> Vec<Text> {
-    if !field.is_scalar() {
-        return field.texts();
-    }
-    let Some(line) = field.string() else {
-        return Vec::new();
-    };
-    match shell_words::split(&line) {
-        Ok(words) => words
-            .into_iter()
-            .filter_map(|word| field.to_text(word))
-            .collect(),
-        Err(_) => {
-            field.error("a quote never ends");
-            Vec::new()
-        }
-    }
-}
-
-fn hostname(field: &Field<'_>) -> Option<Text> {
-    let name = field.string()?;
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
-    if name.len() > 253 || !name.split('.').all(label) {
-        field.error(format_args!("{name:?} is no host name (RFC 1123)"));
-        return None;
-    }
-    field.to_text(name)
-}
-
-/// Upper case, without `CAP_`, sorted, each once.
-fn capabilities(field: &Field<'_>) -> Vec<Text> {
-    let mut out: Vec<Text> = field
-        .list()
-        .iter()
-        .filter_map(|item| {
-            let upper = item.string()?.to_ascii_uppercase();
-            let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
-                item.error("expected a capability such as NET_ADMIN");
-                return None;
-            }
-            item.to_text(name.to_string())
-        })
-        .collect();
-    out.sort();
-    out.dedup();
-    out
-}
-
-fn no_new_privileges(field: &Field<'_>) -> bool {
-    let mut set = false;
-    for item in field.list() {
-        match item.string().as_deref() {
-            Some("no-new-privileges" | "no-new-privileges:true" | "no-new-privileges=true") => {
-                set = true;
-            }
-            Some("no-new-privileges:false" | "no-new-privileges=false") | None => {}
-            Some(other) => item.error(format_args!(
-                "not supported: {other}; only no-new-privileges"
-            )),
-        }
-    }
-    set
-}
-
-fn restart(field: &Field<'_>) -> Option<Restart> {
-    let text = field.string()?;
-    match text.as_str() {
-        "no" => Some(Restart::No),
-        "always" | "unless-stopped" => Some(Restart::Always),
-        "on-failure" => Some(Restart::OnFailure { max: None }),
-        other => {
-            let max = other
-                .strip_prefix("on-failure:")
-                .and_then(|max| max.parse().ok());
-            if max.is_none() {
-                field.error(format_args!(
-                    "expected no, always, on-failure[:N] or unless-stopped, not {other:?}"
-                ));
-            }
-            Some(Restart::OnFailure { max: Some(max?) })
-        }
-    }
-}
-
-/// Signals that stop programs, with their numbers on Linux.
-const SIGNALS: &[(&str, &str)] = &[
-    ("SIGHUP", "1"),
-    ("SIGINT", "2"),
-    ("SIGQUIT", "3"),
-    ("SIGABRT", "6"),
-    ("SIGKILL", "9"),
-    ("SIGUSR1", "10"),
-    ("SIGUSR2", "12"),
-    ("SIGALRM", "14"),
-    ("SIGTERM", "15"),
-    ("SIGCONT", "18"),
-    ("SIGWINCH", "28"),
-    ("SIGPWR", "30"),
-    ("SIGRTMIN+3", "37"),
-];
-
-fn signal(field: &Field<'_>) -> Option<Text> {
-    let text = field.string()?;
-    let upper = text.to_ascii_uppercase();
-    let found = SIGNALS.iter().find(|(name, number)| {
-        *name == upper || name.strip_prefix("SIG") == Some(upper.as_str()) || *number == text
-    });
-    if found.is_none() {
-        let names: Vec<&str> = SIGNALS.iter().map(|(name, _)| *name).collect();
-        field.error(format_args!(
-            "expected one of {}, not {text:?}",
-            names.join(", ")
-        ));
-    }
-    Text::new(found?.0)
 }
 
 fn depends_on(field: &Field<'_>) -> Vec<Dependency> {

@@ -77,7 +77,6 @@ fn usual_places() -> Vec<PathBuf> {
         Some(Path::new(&value).join(rest))
     };
     [
-        folder("REGISTRY_AUTH_FILE", ""),
         folder("XDG_RUNTIME_DIR", "containers/auth.json"),
         folder("XDG_CONFIG_HOME", "containers/auth.json"),
         folder("HOME", ".config/containers/auth.json"),
