@@ -119,7 +119,7 @@ fn build_one(target: &'static Target, zig: &Zig) -> Result<Built> {
 }
 
 /// Where the finished binary lies.
-fn dist(target: &Target) -> PathBuf {
+pub(crate) fn dist(target: &Target) -> PathBuf {
     shell::root().join("dist").join(target.triple).join("agent")
 }
 

@@ -4,6 +4,7 @@
 //! says how it ended (`cross: ok`), unless `--json` asked for JSON and nothing else. This program
 //! never runs on a device, and no crate of ours depends on it.
 
+mod bench;
 mod cross;
 mod demo;
 mod host;
@@ -36,6 +37,7 @@ const COMMANDS: &[Command] = &[
     size::COMMAND,
     tidy::COMMAND,
     demo::COMMAND,
+    bench::COMMAND,
 ];
 
 /// A command line that cannot be understood.

@@ -45,6 +45,13 @@ impl Agent {
         })
     }
 
+    /// The same device with another build of the program.
+    #[must_use]
+    pub fn with_program(mut self, program: PathBuf) -> Self {
+        self.program = program;
+        self
+    }
+
     /// Its `--state-dir`.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {

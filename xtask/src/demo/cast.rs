@@ -15,34 +15,38 @@ use test_images::Version;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The app's name.
-pub(super) const APP: &str = "kiosk";
+pub(crate) const APP: &str = "kiosk";
 
 /// Everything that the demo runs. Fields are dropped in this order: the daemon first.
-pub(super) struct Cast {
+pub(crate) struct Cast {
     /// The agent as a daemon.
-    pub(super) daemon: Daemon,
+    pub(crate) daemon: Daemon,
     /// The agent's command line.
-    pub(super) agent: Agent,
+    pub(crate) agent: Agent,
     /// The containers' home.
-    pub(super) podman: PodmanService,
+    pub(crate) podman: PodmanService,
     /// The operator's tool.
-    pub(super) relay: Relay,
+    pub(crate) relay: Relay,
     /// The release key.
-    pub(super) keys: Keys,
+    pub(crate) keys: Keys,
     /// Where nginx answers.
-    pub(super) port: u16,
+    pub(crate) port: u16,
     /// The folder of it all.
-    pub(super) sandbox: Sandbox,
+    pub(crate) sandbox: Sandbox,
 }
 
 impl Cast {
-    /// Starts podman and the daemon; makes a key, which the device trusts.
-    pub(super) fn assemble() -> Result<Self> {
+    /// Starts podman and the daemon; makes a key, which the device trusts. The agent is `program`,
+    /// or the one that `cargo build` makes.
+    pub(crate) fn assemble(program: Option<PathBuf>) -> Result<Self> {
         let sandbox = Sandbox::on_host()?;
         let relay = Relay::new(&sandbox)?;
         let keys = relay.new_keys("release")?;
         let podman = PodmanService::start(&sandbox)?;
-        let agent = Agent::new(&sandbox, "demo-device", &podman)?;
+        let mut agent = Agent::new(&sandbox, "demo-device", &podman)?;
+        if let Some(program) = program {
+            agent = agent.with_program(program);
+        }
         agent.trust(&keys)?;
         std::fs::write(
             agent.config_file(),
@@ -61,7 +65,7 @@ impl Cast {
     }
 
     /// Packs `compose.vN.yaml`; the images are those of the version, the broker's always of 1.
-    pub(super) fn pack(&self, version: u64) -> Result<PathBuf> {
+    pub(crate) fn pack(&self, version: u64) -> Result<PathBuf> {
         let release = if version == 1 {
             Version::V1
         } else {
@@ -81,7 +85,7 @@ impl Cast {
     }
 
     /// Waits until nginx hands out a reading of this version.
-    pub(super) fn reading(&self, version: u64) -> Result<Response> {
+    pub(crate) fn reading(&self, version: u64) -> Result<Response> {
         wait_for(self.port, "/reading", PATIENCE, |answer| {
             answer.status == 200 && answer.json().is_ok_and(|json| json["version"] == version)
         })
@@ -89,7 +93,7 @@ impl Cast {
     }
 
     /// The id of a running container of a service.
-    pub(super) fn container(&self, service: &str) -> Result<String> {
+    pub(crate) fn container(&self, service: &str) -> Result<String> {
         let filter = format!("label=coracle.service={service}");
         let listed = self
             .podman
@@ -101,7 +105,7 @@ impl Cast {
 }
 
 /// A copy of a bundle with one bit of its payload turned.
-pub(super) fn tampered(bundle: &Path) -> Result<PathBuf> {
+pub(crate) fn tampered(bundle: &Path) -> Result<PathBuf> {
     let copy = bundle.with_file_name("tampered.bin");
     let mut bytes = std::fs::read(bundle)?;
     let middle = bytes.len() / 2;

@@ -3,7 +3,7 @@
 //! A podman service of its own in a folder of its own; the machine's podman is never touched.
 //! What is shown is what a technician would type and see. Every step checks what it claims.
 
-mod cast;
+pub(crate) mod cast;
 mod story;
 mod tell;
 

@@ -17,7 +17,7 @@ const ALREADY_CURRENT: i32 = 30;
 
 pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
     tell.step("A release key, a device that trusts it, and a podman service of our own");
-    let cast = Cast::assemble()?;
+    let cast = Cast::assemble(None)?;
     tell.command("relay key new --out release --no-password");
     tell.command("agent run &");
     tell.say("The device has one setting of its own: SITE_NAME = \"Harbour office\".");
