@@ -76,9 +76,11 @@ fn cancel_asked(app: &mut AppState, now: u64) -> Effects {
     match app.phase {
         Phase::Staging { incoming, .. } | Phase::Staged { incoming, .. } => {
             app.phase = Phase::Idle;
+            // What ran before may be in doubt (a broken app), so it is seen to again.
             Ok(vec![
                 Effect::Discard(incoming),
                 report(OutcomeKind::Failed(Cause::Operator), incoming, now),
+                Effect::Reconcile(app.current),
             ])
         }
         Phase::Idle | Phase::Broken { .. } => Err(Illegal::NothingToCancel),
@@ -133,7 +135,7 @@ fn stage_failed(app: &mut AppState, cause: Cause, now: u64) -> Effects {
         return Err(Illegal::OutOfTurn);
     };
     app.phase = Phase::Idle;
-    // What ran before may be in doubt (a broken app), so it is seen to again.
+    // As after a cancellation, what ran before is seen to again.
     Ok(vec![
         Effect::Discard(incoming),
         report(OutcomeKind::Failed(cause), incoming, now),

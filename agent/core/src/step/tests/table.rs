@@ -40,7 +40,7 @@ pub(super) fn row(situation: Situation, event: EventKind) -> Row {
             S::RemovingInstalled | S::RemovingEmpty => No(Illegal::Busy),
         },
         E::CancelAsked => match situation {
-            S::Staging | S::Staged => To(P::Idle, &[Discard, Report]),
+            S::Staging | S::Staged => To(P::Idle, &[Discard, Report, Reconcile]),
             S::Empty
             | S::Installed
             | S::Reversible
