@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod engine;
+mod escape;
 mod exit;
 mod logging;
 mod notify;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::render::escape;
+use crate::escape;
 
 struct StandardError {
     priorities: AtomicBool,

@@ -219,6 +219,43 @@ fn the_daemon_answers_tells_systemd_and_stops_cleanly() {
 }
 
 #[test]
+fn another_user_is_refused_even_where_the_socket_lets_them_in() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65_534;
+    if !nix::unistd::geteuid().is_root() {
+        println!("not run: only root can become another user");
+        return;
+    }
+    let place = Place::new();
+    let mut daemon = Daemon::start(&place);
+    let open = |path: &Path| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    };
+    let mut client = place.agent(&["status", "--json"]);
+    client.uid(NOBODY).gid(NOBODY);
+    open(place.0.path());
+    match client.output() {
+        Ok(output) => {
+            assert_eq!(output.status.code(), Some(1), "{}", out(&output));
+            assert!(
+                err(&output).contains("Permission denied"),
+                "{}",
+                err(&output)
+            );
+            open(&place.path("agent.sock"));
+            let output = client.output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{}", out(&output));
+            let refused = "error: only root and the agent's own user may ask it";
+            assert!(err(&output).starts_with(refused), "{}", err(&output));
+        }
+        Err(e) => println!("not run: another user cannot run this program: {e}"),
+    }
+    daemon.signal(Signal::SIGTERM);
+    daemon.child.wait().unwrap();
+}
+
+#[test]
 fn a_killed_daemon_is_no_obstacle() {
     let place = Place::new();
     let mut daemon = Daemon::start(&place);

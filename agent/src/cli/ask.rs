@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::rc::Rc;
 
+use nix::sys::signal::Signal;
 use smol::LocalExecutor;
 use smol::future::FutureExt as _;
 
@@ -22,8 +23,8 @@ enum Interrupt {
     Ends,
     /// The wait ends; the daemon goes on.
     Leaves,
-    /// The work is done in this process: the first interrupt explains, the second one leaves it
-    /// where its last durable step has it.
+    /// The work is done in this process: the first Ctrl-C explains, the second one, or SIGTERM,
+    /// leaves it where its last durable step has it.
     Explains,
 }
 
@@ -102,16 +103,16 @@ async fn answer(
 async fn wait(
     answer: impl Future<Output = Result<Reply, Failure>>,
     interrupt: Interrupt,
-    signal: impl AsyncFn(),
+    signal: impl AsyncFn() -> Signal,
     terminal: &Terminal,
 ) -> Result<Reply, Stopped> {
     let answer = async { answer.await.map_err(Stopped::Failed) };
     let interrupted = async {
-        signal().await;
-        if interrupt == Interrupt::Explains {
+        let first = signal().await;
+        if interrupt == Interrupt::Explains && first == Signal::SIGINT {
             terminal.note(
-                "The update goes on until it is safe. Press Ctrl-C again to leave it as it is: \
-                 the agent takes it up at its next start.",
+                "This goes on. Press Ctrl-C again to leave it as it is: the agent takes it up at \
+                 its next start.",
             );
             signal().await;
         }
@@ -182,11 +183,13 @@ mod tests {
 
     use super::*;
 
-    /// How a wait ends that gets so many signals before its answer, and whether the work behind
+    /// How a wait ends that gets these signals before its answer, and whether the work behind
     /// it was seen to its end.
-    fn ends(interrupt: Interrupt, signals: usize) -> (bool, bool) {
+    fn ends(interrupt: Interrupt, signals: &[Signal]) -> (bool, bool) {
         let (sender, receiver) = smol::channel::unbounded();
-        (0..signals).for_each(|_| sender.try_send(()).unwrap_or_default());
+        for signal in signals {
+            sender.try_send(*signal).unwrap();
+        }
         let finished = Cell::new(false);
         let work = async {
             // The signals come first.
@@ -199,7 +202,7 @@ mod tests {
             finished.set(true);
             Ok(Reply::Done)
         };
-        let signal = async || receiver.recv().await.unwrap_or_default();
+        let signal = async || receiver.recv().await.unwrap();
         let terminal = Terminal::new(false, true, true);
         let answer = smol::block_on(wait(work, interrupt, signal, &terminal));
         (answer.is_ok(), finished.get())
@@ -207,12 +210,23 @@ mod tests {
 
     #[test]
     fn an_update_in_this_process_survives_the_first_interrupt_only() {
-        assert_eq!(ends(Interrupt::Explains, 0), (true, true));
-        assert_eq!(ends(Interrupt::Explains, 1), (true, true));
-        assert_eq!(ends(Interrupt::Explains, 2), (false, false));
-        assert_eq!(ends(Interrupt::Leaves, 0), (true, true));
-        assert_eq!(ends(Interrupt::Leaves, 1), (false, false));
-        assert_eq!(ends(Interrupt::Ends, 1), (false, false));
+        use Signal::{SIGINT, SIGTERM};
+        for (interrupt, signals, finishes) in [
+            (Interrupt::Explains, &[][..], true),
+            (Interrupt::Explains, &[SIGINT], true),
+            (Interrupt::Explains, &[SIGINT, SIGINT], false),
+            (Interrupt::Explains, &[SIGTERM], false),
+            (Interrupt::Leaves, &[], true),
+            (Interrupt::Leaves, &[SIGINT], false),
+            (Interrupt::Ends, &[SIGINT], false),
+        ] {
+            let wanted = (finishes, finishes);
+            assert_eq!(
+                ends(interrupt, signals),
+                wanted,
+                "{interrupt:?} {signals:?}"
+            );
+        }
     }
 
     #[test]

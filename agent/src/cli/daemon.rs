@@ -85,7 +85,10 @@ async fn serve(
         start.cancel().await;
         engine.shutdown().await;
     };
-    shutdown.or(signals.next()).await;
+    let hurry = async {
+        signals.next().await;
+    };
+    shutdown.or(hurry).await;
     drop(watchdog);
 }
 

@@ -27,10 +27,11 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&self) {
+    pub(super) async fn next(&self) -> Signal {
         loop {
             match self.0.get_ref().read_signal() {
-                Ok(Some(_)) => return,
+                Ok(Some(got)) if got.ssi_signo == Signal::SIGINT as u32 => return Signal::SIGINT,
+                Ok(Some(_)) => return Signal::SIGTERM,
                 Ok(None) => {}
                 Err(e) => log::warn!("signals: {e}"),
             }

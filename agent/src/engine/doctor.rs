@@ -9,8 +9,8 @@ use bundle::TrustStore;
 
 use super::Engine;
 use super::admit::build_time;
-use super::failure::escape;
 use crate::api::CheckView;
+use crate::escape;
 
 /// Below this, free space is worth a warning: 256 MiB.
 const FREE_BYTES_LOW: u64 = 256 << 20;
@@ -81,7 +81,7 @@ impl Engine {
                 let ids: Vec<String> = trust.keys().iter().map(|key| key.id().to_string()).collect();
                 ok("keys", ids.join(", "))
             }
-            Err(error) => failed("keys", escape(&error.to_string()),
+            Err(error) => failed("keys", escape::text(&error.to_string()).into_owned(),
                 "Put the release key (release.pub, made by `relay key new`) into the keys folder."),
         }
     }

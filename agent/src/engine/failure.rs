@@ -13,24 +13,16 @@ use super::driver::Detail;
 use super::trouble::{LoadError, Trouble};
 use crate::api::Failure;
 use crate::config::ConfigError;
+use crate::escape;
 use crate::exit;
 use crate::state::{LockError, StateError};
 
 fn failure(code: u8, message: impl Into<String>, hint: impl Into<String>) -> Failure {
     Failure {
         code,
-        message: escape(&message.into()),
+        message: escape::text(&message.into()).into_owned(),
         hint: hint.into(),
     }
-}
-
-/// Control characters, which a terminal or a log would obey, as their escapes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
 }
 
 /// The configuration cannot be used.
@@ -295,7 +287,7 @@ pub(crate) fn cause_words(cause: Cause, services: &[ServiceName], words: Option<
         _ => "for an unknown cause",
     };
     match words {
-        Some(words) => format!("{kind} ({})", escape(words)),
+        Some(words) => format!("{kind} ({})", escape::text(words)),
         None => kind.to_owned(),
     }
 }

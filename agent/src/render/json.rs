@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use super::escape;
 use crate::api::{Failure, Reply, VerifyView};
+use crate::escape;
 
 #[derive(Serialize)]
 struct Done {

@@ -1,9 +1,8 @@
 //! Answers as text for people and as JSON for scripts.
 //!
 //! Pure: from the types of [`crate::api`] to text. Whatever comes from a bundle, a log or a
-//! runtime goes through [`escape`]. Never prints, and never asks the terminal anything.
+//! runtime goes through `crate::escape`. Never prints, and never asks the terminal anything.
 
-pub(crate) mod escape;
 mod history;
 mod json;
 mod logs;
@@ -19,6 +18,7 @@ mod verify;
 mod tests;
 
 use crate::api::{Failure, Reply};
+use crate::escape::text;
 use crate::exit;
 
 pub(crate) use json::verified as verified_json;
@@ -26,8 +26,6 @@ pub(crate) use json::{failure as failure_json, log_line as log_json, reply as re
 pub(crate) use logs::log_line;
 pub(crate) use progress::{ProgressText, words as step_words};
 pub(crate) use verify::verified;
-
-use escape::text;
 
 /// How to print.
 #[derive(Clone, Copy, Debug, Default)]

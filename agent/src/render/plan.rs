@@ -1,10 +1,10 @@
 //! `agent plan`: what would change.
 
-use super::escape::text;
 use super::quantity::bytes;
 use super::table::{Cell, plain, table};
 use super::{Style, Tone};
 use crate::api::PlanView;
+use crate::escape::text;
 
 /// What would change, and what it would cost.
 pub(super) fn plan(plan: &PlanView, style: Style) -> String {

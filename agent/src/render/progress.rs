@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::escape::text;
 use super::quantity::bytes;
 use crate::api::{Progress, Step};
+use crate::escape::text;
 
 /// Cells of the bar.
 const BAR_WIDTH: u64 = 24;

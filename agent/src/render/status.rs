@@ -1,10 +1,10 @@
 //! `agent status` and `agent ps`.
 
-use super::escape::text;
 use super::quantity::moment;
 use super::table::{Cell, plain, table};
 use super::{Style, Tone};
 use crate::api::{AppView, ContainerView, LastUpdateView, ServiceView, StatusView};
+use crate::escape::text;
 
 /// The device and its apps.
 pub(super) fn status(status: &StatusView, style: Style) -> String {

@@ -1,7 +1,7 @@
 //! How `agent apply` and `agent rollback` end.
 
-use super::escape::text;
 use crate::api::AppliedView;
+use crate::escape::text;
 
 /// `kiosk 2.0 runs now (was 1.0). mosquitto kept, nginx replaced.`
 pub(super) fn applied(applied: &AppliedView) -> String {
