@@ -1,0 +1,297 @@
+//! The life of an app: installed, updated, broken, returned, removed.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result};
+use e2e::http;
+use serde_json::{Value, json};
+use test_images::Version;
+
+use crate::bench::{Bench, DEADLINE, exit, two_services};
+
+/// Version 3, whose `web` ends at once.
+fn broken() -> String {
+    two_services("v2").replace("    ports:", "    command: [sh, -c, 'exit 3']\n    ports:")
+}
+
+fn serves(version: u32) -> Result<()> {
+    http::wait_for(8080, "/", DEADLINE, |answer| {
+        answer.json().is_ok_and(|page| page["version"] == version)
+    })?;
+    Ok(())
+}
+
+fn whole_life(bench: &Bench) -> Result<()> {
+    let agent = &bench.agent;
+    let v1 = bench.install(1, &two_services("v1"))?;
+    serves(1)?;
+    let (side, web1) = (bench.container("side")?, bench.container("web")?);
+    agent.apply(&v1)?.code(exit::ALREADY_CURRENT)?;
+
+    let v2 = bench.install(2, &two_services("v2"))?;
+    serves(2)?;
+    assert_eq!(bench.container("side")?, side);
+    let web2 = bench.container("web")?;
+    assert_ne!(web2.id, web1.id);
+    assert_eq!(web2.name, "coracle-app-web-2");
+
+    let v3 = bench.pack(3, &broken())?;
+    agent.apply(&v3)?.code(exit::ROLLED_BACK)?;
+    serves(2)?;
+    assert_eq!(bench.container("side")?, side);
+    assert_eq!(bench.container("web")?, web2, "the old container comes back, not a new one");
+    let app = bench.app()?;
+    assert_eq!([&app["version"], &app["state"]], ["2.0", "running"]);
+    assert_eq!([&app["last_update"]["version"], &app["last_update"]["result"]], ["3.0", "rolled_back"]);
+    let cause = app["last_update"]["cause"].as_str().unwrap_or_default();
+    assert_eq!(cause, "web exited with code 3");
+
+    agent.run(&["rollback"])?.ok()?;
+    serves(1)?;
+    assert_eq!(bench.app()?["version"], "1.0");
+    assert_eq!(bench.container("side")?, side);
+    agent.apply(&v2)?.ok()?;
+    serves(2)?;
+    agent.apply(&v1)?.code(exit::REFUSED)?;
+    serves(2)?;
+
+    agent.run(&["remove", "app"])?.ok()?;
+    assert_eq!(bench.containers()?.len(), 0);
+    assert_eq!(bench.app()?["state"], "stopped");
+    agent.apply(&v1)?.code(exit::REFUSED)?;
+    agent.apply(&v2)?.ok()?;
+    serves(2)
+}
+
+#[test]
+fn a_whole_life_without_a_daemon() -> Result<()> {
+    whole_life(&Bench::new()?)
+}
+
+#[test]
+fn a_whole_life_with_a_daemon() -> Result<()> {
+    let bench = Bench::new()?;
+    let daemon = bench.agent.start()?;
+    whole_life(&bench)?;
+    assert_eq!(daemon.stop()?, 0);
+    serves(2)
+}
+
+#[test]
+fn a_bundle_without_services_stops_the_app_and_keeps_its_volumes() -> Result<()> {
+    let bench = Bench::new()?;
+    let with_volume = "services:
+  main:
+    image: v1
+    restart: always
+    volumes: ['data:/data']
+    command: [sh, -c, 'test -e /data/first || echo one > /data/first; exec sleep 100000']
+volumes: {data: }
+x-coracle: {trial: 1s}
+";
+    bench.install(1, with_volume)?;
+    assert_eq!(bench.exec("main", &["cat", "/data/first"])?, "one\n");
+    bench.exec("main", &["sh", "-c", "echo two > /data/first"])?;
+    bench.install(2, "services: {}\n")?;
+    assert_eq!(bench.containers()?.len(), 0);
+    let app = bench.app()?;
+    assert_eq!([&app["state"], &app["version"]], ["stopped", "2.0"]);
+    assert_eq!(app["services"], json!([]));
+
+    bench.install(3, with_volume)?;
+    assert_eq!(bench.exec("main", &["cat", "/data/first"])?, "two\n");
+    Ok(())
+}
+
+#[test]
+fn the_first_version_that_fails_leaves_nothing_running() -> Result<()> {
+    let bench = Bench::new()?;
+    let v1 = bench.pack(1, &broken())?;
+    bench.agent.apply(&v1)?.code(exit::ROLLED_BACK)?;
+    assert_eq!(bench.containers()?.len(), 0);
+    let app = bench.app()?;
+    assert_eq!([&app["state"], &app["version"], &app["previous"]], [&json!("failed"), &Value::Null, &Value::Null]);
+    bench.install(2, &two_services("v1"))?;
+    serves(1)
+}
+
+#[test]
+fn apps_live_side_by_side_each_with_its_own_key() -> Result<()> {
+    let bench = Bench::new()?;
+    let other_keys = bench.relay.new_keys("other")?;
+    let folder = bench.agent.keys_dir().join("other");
+    fs::create_dir(&folder)?;
+    fs::copy(&other_keys.public, folder.join("other.pub"))?;
+
+    let app = two_services("v1");
+    let other = app.replace("8080:8080", "8081:8080");
+    let pack = |name, seq, text: &str, keys| bench.pack_as(name, seq, text, keys, &[]);
+    bench.agent.apply(&pack("app", 1, &app, &bench.keys)?)?.ok()?;
+    bench.agent.apply(&pack("other", 7, &other, &bench.keys)?)?.code(exit::REFUSED)?;
+    bench.agent.apply(&pack("other", 7, &other, &other_keys)?)?.ok()?;
+    bench.agent.apply(&pack("app", 2, &app, &other_keys)?)?.code(exit::REFUSED)?;
+    for port in [8080, 8081] {
+        assert_eq!(http::get(port, "/")?.json()?["version"], 1);
+    }
+
+    // The same service names, and each its own containers.
+    let all = bench.containers()?;
+    assert_eq!(all["web"].len(), 2);
+    let v2 = pack("other", 8, &other.replacen("v1", "v2", 1), &other_keys)?;
+    bench.agent.apply(&v2)?.ok()?;
+    assert_eq!(http::get(8081, "/")?.json()?["version"], 2);
+    assert_eq!(http::get(8080, "/")?.json()?["version"], 1);
+    bench.agent.run(&["rollback"])?.code(exit::FAILURE)?;
+    bench.agent.run(&["remove", "other"])?.ok()?;
+    assert_eq!(http::get(8080, "/")?.json()?["version"], 1);
+    assert_eq!(bench.containers()?["web"].len(), 1);
+    Ok(())
+}
+
+/// The names of an object's fields.
+fn fields(value: &Value) -> BTreeSet<&str> {
+    let object = value.as_object();
+    object.into_iter().flat_map(|object| object.keys().map(String::as_str)).collect()
+}
+
+fn assert_time(value: &Value) {
+    let text = value.as_str().unwrap_or_default();
+    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!(shape, "0000-00-00T00:00:00Z", "not RFC 3339 in UTC: {value}");
+}
+
+#[test]
+fn status_has_the_fields_that_scripts_rely_on() -> Result<()> {
+    let bench = Bench::new()?;
+    bench.configure("[labels]\nsite = \"harbour\"\n")?;
+    let empty = bench.agent.status()?;
+    assert_eq!(empty["apps"], json!([]));
+    bench.install(1, &two_services("v1"))?;
+    let daemon = bench.agent.start()?;
+    bench.install(2, &two_services("v2"))?;
+    bench.wait_for_service("web", |web| web["healthy"] == true)?;
+
+    let status = bench.agent.status()?;
+    assert_eq!(fields(&status), BTreeSet::from(["device", "relay", "apps"]));
+    assert_eq!(status["device"], json!({"id": "device-1", "labels": {"site": "harbour"}}));
+    assert_eq!(status["relay"], json!({"url": null, "last_contact": null}));
+    let app = &status["apps"][0];
+    let expected = ["app", "version", "seq", "generation", "state", "last_update", "services", "previous"];
+    assert_eq!(fields(app), BTreeSet::from(expected));
+    assert_eq!(
+        json!([app["app"], app["version"], app["seq"], app["generation"], app["state"], app["previous"]]),
+        json!(["app", "2.0", 2, 2, "running", {"version": "1.0", "seq": 1}])
+    );
+    let mut last = app["last_update"].clone();
+    assert_time(&last["at"].take());
+    let expected = json!({"version": "2.0", "seq": 2, "result": "committed", "cause": null, "at": null});
+    assert_eq!(last, expected);
+    let services = app["services"].as_array().context("services")?;
+    for (service, (name, healthy, version)) in services.iter().zip([
+        ("side", Value::Null, Version::V1),
+        ("web", json!(true), Version::V2),
+    ]) {
+        let mut service = service.clone();
+        assert_time(&service["started_at"].take());
+        let image = test_images::info(&test_images::tiny(version)?)?.image_id;
+        let expected = json!({
+            "name": name, "state": "running", "healthy": healthy, "restarts": 0,
+            "image_id": image, "started_at": null,
+        });
+        assert_eq!(service, expected);
+    }
+    drop(daemon);
+    Ok(())
+}
+
+/// Everything of a device that `plan` could change: each file's path, bytes and time, and what
+/// podman holds.
+fn everything(bench: &Bench) -> Result<(Vec<String>, String)> {
+    let mut files = Vec::new();
+    let mut folders = vec![bench.agent.state_dir()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let meta = path.symlink_metadata()?;
+            if meta.is_dir() {
+                files.push(format!("{path:?} {:?}", meta.modified()?));
+                folders.push(path);
+            } else {
+                files.push(format!("{path:?} {:?} {:?}", meta.modified()?, fs::read(&path)?));
+            }
+        }
+    }
+    files.sort();
+    let mut held = String::new();
+    for kind in [&["images", "--all"][..], &["volume", "ls"], &["network", "ls"], &["ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.State}}"]] {
+        held += &bench.podman.podman(kind)?.ok()?.stdout;
+    }
+    Ok((files, held))
+}
+
+fn plan_then_apply(bench: &Bench) -> Result<()> {
+    let plan = |bundle: &std::path::Path| -> Result<Value> {
+        let before = everything(bench)?;
+        let plan = bench.agent.run(&["plan".as_ref(), bundle.as_os_str(), "--json".as_ref()])?.json()?;
+        assert_eq!(everything(bench)?, before, "plan changed something");
+        let expected = ["app", "from", "to", "fetch_bytes", "full_bytes", "peak_disk_bytes", "services", "blocked_by"];
+        assert_eq!(fields(&plan), BTreeSet::from(expected));
+        Ok(plan)
+    };
+    let apply = |bundle: &std::path::Path| bench.agent.run(&["apply".as_ref(), bundle.as_os_str(), "--json".as_ref()])?.json();
+    let number = |value: &Value| value.as_u64().with_context(|| format!("no number: {value}"));
+
+    // Nothing is there: everything comes.
+    bench.install(1, &two_services("v1"))?;
+    let changes = two_services("v2").replace("  side:", "  more:");
+    let v2 = bench.pack(2, &changes)?;
+    let planned = plan(&v2)?;
+    assert_eq!(json!([planned["app"], planned["from"], planned["to"], planned["blocked_by"]]), json!(["app", "1.0", "2.0", []]));
+    assert_eq!(number(&planned["full_bytes"])?, fs::metadata(&v2)?.len());
+    assert!(number(&planned["fetch_bytes"])? > 0 && number(&planned["peak_disk_bytes"])? > 0);
+    assert!(number(&planned["fetch_bytes"])? < number(&planned["full_bytes"])?);
+    let expected = json!([
+        {"name": "more", "action": "create"},
+        {"name": "side", "action": "remove"},
+        {"name": "web", "action": "replace"},
+    ]);
+    let sorted = |view: &Value| -> Vec<Value> {
+        let mut services = view["services"].as_array().cloned().unwrap_or_default();
+        services.sort_by_key(|service| service["name"].to_string());
+        services
+    };
+    assert_eq!(json!(sorted(&planned)), expected);
+    let applied = apply(&v2)?;
+    assert_eq!(sorted(&applied), sorted(&planned), "what the plan says is what happens");
+    assert_eq!(json!([applied["app"], applied["version"], applied["seq"], applied["generation"], applied["from"]]), json!(["app", "2.0", 2, 2, "1.0"]));
+
+    // Nothing changes but the number: nothing is fetched and everything stays.
+    let containers = bench.containers()?;
+    let v3 = bench.pack(3, &changes)?;
+    let planned = plan(&v3)?;
+    assert_eq!(planned["fetch_bytes"], 0);
+    assert!(sorted(&planned).iter().all(|service| service["action"] == "keep"));
+    apply(&v3)?;
+    assert_eq!(bench.containers()?, containers);
+
+    // What is there already, and what may not come.
+    let planned = plan(&v3)?;
+    assert_eq!(planned["blocked_by"].as_array().map(Vec::len), Some(1), "{planned}");
+    let before = everything(bench)?;
+    bench.agent.run(&["plan".as_ref(), v2.as_os_str()])?.code(exit::REFUSED)?;
+    assert_eq!(everything(bench)?, before, "a refused plan changed something");
+    Ok(())
+}
+
+#[test]
+fn a_plan_changes_nothing_and_comes_true_without_a_daemon() -> Result<()> {
+    plan_then_apply(&Bench::new()?)
+}
+
+#[test]
+fn a_plan_changes_nothing_and_comes_true_with_a_daemon() -> Result<()> {
+    let bench = Bench::new()?;
+    let _daemon = bench.agent.start()?;
+    plan_then_apply(&bench)
+}

@@ -1,0 +1,7 @@
+//! The real `agent` and `relay` on a real podman: what an update does, what is refused, what is
+//! kept running, and what survives crashes.
+//!
+//! Nothing here is simulated: bundles are packed by `relay`, containers are the runtime's own.
+
+mod bench;
+mod life;
