@@ -3,6 +3,7 @@
 //! The configuration goes in byte for byte, so the image id is the one that the builder's
 //! registry knows; each layer must be what the configuration's diffIDs promise.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
@@ -177,9 +178,11 @@ impl<'a> Packer<'a> {
             inner: image.layers.open(index)?,
             progress: self.progress,
         };
+        let plain_bytes = Cell::new(0);
         let mut tap = Tap {
             inner: source::plain(counted)?,
             scan,
+            bytes: &plain_bytes,
         };
         // Compressing comes after reading, and takes longest: the bar runs a second time.
         let progress = self.progress;
@@ -187,7 +190,7 @@ impl<'a> Packer<'a> {
         let mut begun = false;
         let mut on_compressed = |done: u64| {
             if !std::mem::replace(&mut begun, true) {
-                progress.phase(&compressing);
+                progress.step_quietly(&compressing, plain_bytes.get());
             }
             progress.set(done);
         };
@@ -225,15 +228,17 @@ impl Read for Counted<'_> {
     }
 }
 
-/// Shows the plain bytes to the scan as they pass.
+/// Shows the plain bytes to the scan as they pass, and counts them.
 struct Tap<'a, R> {
     inner: R,
     scan: Option<&'a mut Scan>,
+    bytes: &'a Cell<u64>,
 }
 
 impl<R: Read> Read for Tap<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(into)?;
+        self.bytes.set(self.bytes.get() + read as u64);
         if let Some(scan) = &mut self.scan {
             scan.feed(&into[..read]);
         }

@@ -34,6 +34,11 @@ impl Progress {
         if self.lines {
             eprintln!("{what}");
         }
+        self.step_quietly(what, bytes);
+    }
+
+    /// A step that is worth a bar, but no line where there is none.
+    pub(crate) fn step_quietly(&self, what: &str, bytes: u64) {
         let template = if bytes > 0 {
             "{msg:<44!} [{bar:24}] {bytes:>10}/{total_bytes:<10} {eta}"
         } else {
@@ -43,17 +48,9 @@ impl Progress {
             self.bar.set_style(style.progress_chars("=> "));
         }
         self.bar.set_position(0);
+        self.bar.reset_eta();
         self.bar.set_length(bytes);
         self.bar.set_message(what.to_string());
-    }
-
-    /// The same step goes on with its bytes again, as something else.
-    pub(crate) fn phase(&self, what: &str) {
-        self.bar.set_message(what.to_string());
-        self.bar.set_length(0);
-        if let Ok(style) = ProgressStyle::with_template("{msg:<44!} {spinner} {bytes}") {
-            self.bar.set_style(style);
-        }
     }
 
     /// So many bytes more are done.

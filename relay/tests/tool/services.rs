@@ -94,6 +94,9 @@ fn engines_that_are_not_there() {
         "{error}"
     );
     let mut command = place.pack_command(&["--image", "web=docker:x"]);
+    // Nor are root certificates, which a socket does not need.
+    command.env("SSL_CERT_FILE", "/nonexistent.pem");
+    command.env("SSL_CERT_DIR", "/nonexistent");
     let error = said(command.env("DOCKER_HOST", "unix:///nonexistent.sock")).fails(1);
     assert!(
         error.contains("error: docker:x: docker at /nonexistent.sock: "),

@@ -1,8 +1,7 @@
 //! Reading values out of the YAML tree, with every mistake noted at its place.
 //!
-//! A reader asks a [`Map`] for the keys that it knows, and [`Map::finish`] reports each other key:
-//! nothing that a Compose file says is ever dropped silently. Reading goes on after a mistake, so
-//! a value that could not be read is `None`, and the note is what makes packing fail.
+//! Reading goes on after a mistake, so a value that could not be read is `None`, and the note is
+//! what makes packing fail. Mappings are read in `map`.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -13,10 +12,9 @@ use std::str::FromStr;
 use bundle::manifest::Text;
 
 use super::interpolate::{Reader, Scope};
-use super::map::{Map, Member, join};
 use super::problem::{Position, Problem};
 use super::units;
-use super::yaml::{Entry, Node, Value};
+use super::yaml::{Node, Value};
 
 /// What all readers of one file share.
 pub(crate) struct Context<'a> {
@@ -81,6 +79,10 @@ impl<'a> Field<'a> {
 
     pub(crate) fn at(&self) -> Position {
         self.node.at
+    }
+
+    pub(crate) fn value(&self) -> &'a Value {
+        &self.node.value
     }
 
     pub(crate) fn path(&self) -> &str {
@@ -275,37 +277,5 @@ impl<'a> Field<'a> {
         } else {
             self.list()
         }
-    }
-
-    /// The keys of a mapping; a mistake is noted, and an empty one returned.
-    pub(crate) fn map(&self) -> Map<'a> {
-        let entries: &'a [Entry] = match &self.node.value {
-            Value::Map(entries) => entries,
-            Value::Null => &[],
-            _ => {
-                self.error("expected a mapping (key: value)");
-                &[]
-            }
-        };
-        Map::new(entries, self.path.clone(), self.at(), self.cx)
-    }
-
-    /// All keys of a mapping whose keys are names of the user's choice.
-    pub(crate) fn members(&self) -> Vec<Member<'a>> {
-        let entries: &'a [Entry] = match &self.node.value {
-            Value::Map(entries) => entries,
-            _ => {
-                self.map();
-                &[]
-            }
-        };
-        entries
-            .iter()
-            .map(|entry| Member {
-                name: entry.key.as_str(),
-                at: entry.at,
-                value: Self::new(&entry.value, join(&self.path, &entry.key), self.cx),
-            })
-            .collect()
     }
 }

@@ -1,4 +1,7 @@
 //! Mappings: those with known keys, of which none may be left over, and those of named members.
+//!
+//! A reader asks a [`Map`] for the keys that it knows, and [`Map::finish`] reports each other key:
+//! nothing that a Compose file says is ever dropped silently.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -6,7 +9,41 @@ use std::str::FromStr;
 use super::field::{Context, Field};
 use super::problem::Position;
 use super::refusals;
-use super::yaml::Entry;
+use super::yaml::{Entry, Value};
+
+impl<'a> Field<'a> {
+    /// The keys of a mapping; a mistake is noted, and an empty one returned.
+    pub(crate) fn map(&self) -> Map<'a> {
+        let entries: &'a [Entry] = match self.value() {
+            Value::Map(entries) => entries,
+            Value::Null => &[],
+            _ => {
+                self.error("expected a mapping (key: value)");
+                &[]
+            }
+        };
+        Map::new(entries, self.path().to_string(), self.at(), self.context())
+    }
+
+    /// All keys of a mapping whose keys are names of the user's choice.
+    pub(crate) fn members(&self) -> Vec<Member<'a>> {
+        let entries: &'a [Entry] = match self.value() {
+            Value::Map(entries) => entries,
+            _ => {
+                self.map();
+                &[]
+            }
+        };
+        entries
+            .iter()
+            .map(|entry| Member {
+                name: entry.key.as_str(),
+                at: entry.at,
+                value: Self::new(&entry.value, join(self.path(), &entry.key), self.context()),
+            })
+            .collect()
+    }
+}
 
 /// A key of the user's choice and its value.
 pub(crate) struct Member<'a> {
@@ -42,12 +79,7 @@ pub(crate) struct Map<'a> {
 }
 
 impl<'a> Map<'a> {
-    pub(crate) fn new(
-        entries: &'a [Entry],
-        path: String,
-        at: Position,
-        cx: &'a Context<'a>,
-    ) -> Self {
+    fn new(entries: &'a [Entry], path: String, at: Position, cx: &'a Context<'a>) -> Self {
         Self {
             entries,
             asked: Vec::new(),
@@ -93,7 +125,7 @@ impl<'a> Map<'a> {
 }
 
 /// A key under those that lead to it.
-pub(crate) fn join(path: &str, key: &str) -> String {
+fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_string()
     } else {

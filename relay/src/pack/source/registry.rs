@@ -53,13 +53,19 @@ pub(crate) fn open(
     } else {
         ClientProtocol::Https
     };
-    let client = Client::new(ClientConfig {
+    let variable = |upper: &str, lower: &str| {
+        let value = std::env::var(upper).or_else(|_| std::env::var(lower)).ok();
+        value.filter(|value| !value.is_empty())
+    };
+    let client = Client::try_from(ClientConfig {
         protocol,
         connect_timeout: Some(Duration::from_secs(20)),
         read_timeout: Some(Duration::from_secs(60)),
         user_agent: concat!("coracle-relay/", env!("CARGO_PKG_VERSION")),
+        https_proxy: variable("HTTPS_PROXY", "https_proxy"),
+        no_proxy: variable("NO_PROXY", "no_proxy"),
         ..ClientConfig::default()
-    });
+    })?;
     let blobs = RegistryBlobs {
         client,
         reference: reference.clone(),
