@@ -90,10 +90,10 @@ impl Engine {
     /// [`Failure`].
     pub(crate) async fn open_source(&self, path: &Path) -> Result<Arc<Source>, Failure> {
         let trust = TrustStore::load(&self.config.keys_dir).map_err(|e| failure::trust(&e))?;
-        let path = path.to_path_buf();
-        let opened = blocking(&*self.host, move || Source::open(&path, &trust)).await;
+        let owned = path.to_path_buf();
+        let opened = blocking(&*self.host, move || Source::open(&owned, &trust)).await;
         let opened = opened.map_err(|e| failure::io("the bundle", &e))?;
-        opened.map(Arc::new).map_err(|refused| failure::refused(&refused))
+        opened.map(Arc::new).map_err(|refused| failure::refused_at(path, &refused))
     }
 
     /// Everything that the signed head alone decides.
@@ -128,8 +128,10 @@ impl Engine {
 
     /// What is certain about the time.
     pub(crate) fn clock(&self) -> Clock {
-        let floor = self.state.borrow().record().clock_floor;
-        Clock::at_least(&[build_time(), floor], self.host.now_ms() / 1000)
+        let (mut time_floor, now_ms) = (self.time_floor.get(), self.host.now_ms());
+        time_floor.raise(self.state.borrow().record().clock_floor, now_ms);
+        self.time_floor.set(time_floor);
+        time_floor.clock(now_ms)
     }
 
     fn local_policy(&self) -> Result<LocalPolicy, Failure> {

@@ -43,6 +43,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use agent_core::AppState;
+use agent_core::admit::TimeFloor;
 use bundle::{AppName, DeviceId};
 use runtime_shim::Runtime;
 use smol::LocalExecutor;
@@ -90,6 +91,8 @@ pub struct Engine {
     rootless: Cell<bool>,
     /// Whether the device has booted since the agent last ran.
     booted: Cell<bool>,
+    /// What is certain about the time.
+    time_floor: Cell<TimeFloor>,
     _lock: Option<Lock>,
 }
 
@@ -132,7 +135,9 @@ impl Engine {
             Opened::Good(state) => (state, false),
             Opened::Lost(state) => (state, true),
         };
+        let time_floor = TimeFloor::new(admit::build_time(), host.now_ms());
         let engine = Rc::new(Self {
+            time_floor: Cell::new(time_floor),
             mode,
             device,
             host,

@@ -6,12 +6,14 @@
 //!
 //! Never checks a signature: only what [`bundle`] has verified comes here.
 
+mod clock;
 mod policy;
 mod refusal;
 mod sequence;
 #[cfg(test)]
 mod tests;
 
+pub use clock::{Clock, TimeFloor};
 pub use policy::{LocalPolicy, PROTECTED, policy};
 pub use refusal::NotAdmitted;
 pub use sequence::{Admitted, sequence};
@@ -34,27 +36,6 @@ pub struct Device {
     pub agent: AgentVersion,
     /// The version of its keyring; 0 for plain key files.
     pub keyring: u32,
-}
-
-/// What is certain about the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
-    /// It is at least this late: seconds since 1970-01-01 UTC.
-    pub floor: u64,
-}
-
-impl Clock {
-    /// The clock of a device that started `uptime_s` seconds ago, when it was certainly no earlier
-    /// than the latest of `floors`: the build time of the agent, the newest issue time of a
-    /// verified bundle, the floor in the record.
-    ///
-    /// The wall clock is not among them: it may be wrong in both directions.
-    pub fn at_least(floors: &[u64], uptime_s: u64) -> Self {
-        let floor = floors.iter().copied().max().unwrap_or(0);
-        Self {
-            floor: floor.saturating_add(uptime_s),
-        }
-    }
 }
 
 /// Whether the bundle is for this device.

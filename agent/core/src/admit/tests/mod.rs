@@ -273,11 +273,3 @@ fn an_expiry_refuses_only_once_it_has_passed_for_certain() {
         assert_eq!(expiry(&manifest, Clock { floor }), expected);
     }
 }
-
-#[test]
-fn the_clock_is_at_the_latest_floor_and_goes_on() {
-    assert_eq!(Clock::at_least(&[5, 9, 7], 0), Clock { floor: 9 });
-    assert_eq!(Clock::at_least(&[5, 9, 7], 3), Clock { floor: 12 });
-    assert_eq!(Clock::at_least(&[], 3), Clock { floor: 3 });
-    assert_eq!(Clock::at_least(&[u64::MAX], 3), Clock { floor: u64::MAX });
-}
