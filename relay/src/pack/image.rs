@@ -154,8 +154,13 @@ impl<'a> Packer<'a> {
             }
         }
         if let Some(example) = example {
+            let files = if rebuilt_entries == 1 {
+                format!("a file carries the time of the build ({example})")
+            } else {
+                format!("{rebuilt_entries} files carry the time of the build (such as {example})")
+            };
             self.progress.warn(&format!(
-                "{name}: {rebuilt_entries} files carry the time of the build (such as {example}), so each build changes its layers even where nothing changed, and deltas become large; build with SOURCE_DATE_EPOCH and --rewrite-timestamp (buildah, podman) or rewrite-timestamp=true (BuildKit)"
+                "{name}: {files}, so each build changes its layers even where nothing changed, and deltas become large; build with SOURCE_DATE_EPOCH and --rewrite-timestamp (buildah, podman) or rewrite-timestamp=true (BuildKit)"
             ));
         }
         Ok(Image {

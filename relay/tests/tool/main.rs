@@ -9,3 +9,4 @@ mod pack;
 mod run;
 mod services;
 mod sources;
+mod tls;

@@ -211,7 +211,7 @@ impl SourceError {
             Self::NoSocket { .. } => "start docker, or set DOCKER_HOST=unix:///path",
             Self::NotASocket(_) => "only local sockets are supported: unix:///path",
             Self::Registry(_) => {
-                "check name, digest and credentials (--registry-auth-file, or `podman login`); the registry must speak HTTPS unless it is on this machine"
+                "check name, digest and credentials (--registry-auth-file, or `podman login`); the registry must speak HTTPS unless it is on this machine, and SSL_CERT_FILE may name its authority"
             }
             Self::AuthHelper { .. } => {
                 "helpers are not run: log in with `podman login`, or give --registry-auth-file"
