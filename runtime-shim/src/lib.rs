@@ -14,7 +14,6 @@ mod image;
 mod open;
 #[cfg(feature = "podman")]
 pub mod podman;
-#[cfg(any(feature = "podman", feature = "fake"))]
 mod runtime;
 
 /// Most bytes of a command's output that [`Runtime::exec`] gives.

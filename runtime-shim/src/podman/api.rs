@@ -22,6 +22,8 @@ const ERROR_BYTES_MAX: usize = 64 << 10;
 pub(super) const LOOK: Duration = Duration::from_secs(60);
 /// For calls that change something on disk.
 pub(super) const CHANGE: Duration = Duration::from_secs(180);
+/// For waiting until something happens, however long that takes.
+pub(super) const FOREVER: Duration = Duration::MAX;
 
 /// A call being put together.
 pub(super) struct Call {
@@ -169,24 +171,27 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> RuntimeError {
     refused(status, &words)
 }
 
-/// As [`refusal`], from the words alone.
+/// As [`refusal`], from the words alone: podman answers much with 500.
 pub(super) fn refused(status: u16, words: &str) -> RuntimeError {
-    const IN_USE: [&str; 5] = [
+    const NO_SPACE: [&str; 2] = ["no space left on device", "disk quota exceeded"];
+    const ABSENT: [&str; 2] = ["image not known", "no such image"];
+    const CONFLICTS: [&str; 6] = [
         "address already in use",
         "already exists",
-        "is being used",
-        "in use by",
         "is already in use",
+        "is being used",
+        "container state improper",
+        "in use by",
     ];
-    if words.contains("no space left on device") || words.contains("disk quota exceeded") {
+    let says = |hints: &[&str]| hints.iter().any(|hint| words.contains(hint));
+    if says(&NO_SPACE) {
         return RuntimeError::NoSpace;
     }
     match status {
         404 => RuntimeError::NotFound,
         409 => RuntimeError::Conflict(error::clean(words)),
-        _ if IN_USE.iter().any(|hint| words.contains(hint)) => {
-            RuntimeError::Conflict(error::clean(words))
-        }
+        _ if says(&ABSENT) => RuntimeError::NotFound,
+        _ if says(&CONFLICTS) => RuntimeError::Conflict(error::clean(words)),
         _ => RuntimeError::Refused {
             status,
             message: error::clean(words),

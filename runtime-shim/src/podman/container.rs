@@ -9,7 +9,7 @@ use std::time::Duration;
 use bundle::{AppName, Digest, Utc};
 use serde::Deserialize;
 
-use super::api::{Api, CHANGE, Call, LOOK, decode, refused};
+use super::api::{Api, CHANGE, Call, FOREVER, LOOK, decode, refused};
 use super::{pidfd, spec};
 use crate::{
     Container, ContainerId, ContainerSpec, ContainerState, ExitStatus, RuntimeError, Stats, labels,
@@ -17,8 +17,6 @@ use crate::{
 
 /// 128 + SIGKILL: the exit code that the kernel's out-of-memory killer leaves, among others.
 const KILLED: i32 = 137;
-/// For waiting: until the container ends, however long that takes.
-const FOREVER: Duration = Duration::from_secs(u64::MAX / 4);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -145,22 +145,24 @@ fn outcome(body: &[u8]) -> Result<(), RuntimeError> {
 /// Gives an image its name, and takes those of the loopback registry.
 async fn name(api: &Api, image: &ImageImport) -> Result<(), RuntimeError> {
     let path = format!("images/{}", image.id.hex());
-    let call = Call::post(&format!("{path}/tag"))
-        .query("repo", &image.name)
-        .query("tag", &image.id.short());
-    api.call(call).await?;
     let inspected: Inspected = api.ask(Call::get(&format!("{path}/json"))).await?;
-    for reference in inspected.repo_digests.iter().flatten() {
-        if let Some((repository, digest)) = reference.split_once('@')
-            && repository.starts_with(LOOPBACK)
-        {
-            let call = Call::post(&format!("{path}/untag"))
-                .query("repo", repository)
-                .query("tag", digest);
-            api.call(call).await?;
+    let mut digests = inspected.repo_digests.iter().flatten();
+    if digests.any(|name| name.starts_with(LOOPBACK)) {
+        // podman cannot take one name with a digest, only all; others' are given back.
+        api.call(Call::post(&format!("{path}/untag"))).await?;
+        for name in inspected.tags() {
+            let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+            tag_as(api, &path, repository, tag).await?;
         }
     }
-    Ok(())
+    tag_as(api, &path, &image.name, &image.id.short()).await
+}
+
+async fn tag_as(api: &Api, path: &str, repository: &str, tag: &str) -> Result<(), RuntimeError> {
+    let call = Call::post(&format!("{path}/tag"));
+    api.call(call.query("repo", repository).query("tag", tag))
+        .await
+        .map(drop)
 }
 
 /// Flushes the file system that holds podman's store. Blocks.

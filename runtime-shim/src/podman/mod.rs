@@ -212,9 +212,7 @@ impl Runtime for Podman {
     }
 
     async fn events(&self) -> Result<Box<dyn EventStream>, RuntimeError> {
-        let call = Call::get("events").query("stream", "true");
-        let call = call.filter("label", labels::APP)?;
-        Ok(Box::new(stream::Events::new(self.api.stream(call).await?)))
+        Ok(Box::new(stream::Events::new(self.api.clone())))
     }
 
     async fn stats(&self, id: &ContainerId) -> Result<Stats, RuntimeError> {

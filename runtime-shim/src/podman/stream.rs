@@ -2,12 +2,13 @@
 //!
 //! Bounded: a frame or line over its bound is cut into several, never kept whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::api::decode;
+use super::api::{Api, Call, FOREVER, decode};
 use super::http::Body;
 use crate::{
     ContainerId, EventStream, LOG_LINE_BYTES_MAX, LogLine, LogStream, RuntimeError, RuntimeEvent,
@@ -101,7 +102,7 @@ struct Lines {
     stderr: Line,
     /// Of the current frame: its time stamp, until the blank after it.
     stamp: Option<Vec<u8>>,
-    ready: std::collections::VecDeque<LogLine>,
+    ready: VecDeque<LogLine>,
 }
 
 /// A line of one stream that has not ended.
@@ -164,14 +165,14 @@ impl Lines {
 }
 
 impl Line {
-    fn end(&mut self, stream: Stream, ready: &mut std::collections::VecDeque<LogLine>) {
+    fn end(&mut self, stream: Stream, ready: &mut VecDeque<LogLine>) {
         if self.text.last() == Some(&b'\r') {
             self.text.pop();
         }
         self.cut(stream, ready);
     }
 
-    fn cut(&mut self, stream: Stream, ready: &mut std::collections::VecDeque<LogLine>) {
+    fn cut(&mut self, stream: Stream, ready: &mut VecDeque<LogLine>) {
         ready.push_back(LogLine {
             stream,
             at: self.at.clone(),
@@ -257,19 +258,42 @@ impl Event {
     }
 }
 
+/// Events from when it was made. The call is sent with the first [`EventStream::next`], since
+/// podman answers nothing at all before there is an event.
 pub(super) struct Events {
-    body: Body,
+    api: Api,
+    since: Duration,
+    body: Option<Body>,
     line: Vec<u8>,
-    ready: std::collections::VecDeque<RuntimeEvent>,
+    ready: VecDeque<RuntimeEvent>,
 }
 
 impl Events {
-    pub(super) fn new(body: Body) -> Self {
+    pub(super) fn new(api: Api) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
-            body,
+            api,
+            since: now.unwrap_or_default(),
+            body: None,
             line: Vec::new(),
-            ready: std::collections::VecDeque::new(),
+            ready: VecDeque::new(),
         }
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), RuntimeError> {
+        for &byte in piece {
+            if byte != b'\n' {
+                self.line.push(byte);
+            } else if !self.line.is_empty() {
+                let event: Event = decode(&self.line)?;
+                self.line.clear();
+                self.ready.extend(event.translate());
+            }
+        }
+        if self.line.len() > EVENT_BYTES_MAX {
+            return Err(RuntimeError::Protocol("an event over its bound"));
+        }
+        Ok(())
     }
 }
 
@@ -280,21 +304,23 @@ impl EventStream for Events {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(Some(event));
             }
-            let Some(piece) = self.body.piece().await? else {
+            let mut body = match self.body.take() {
+                Some(body) => body,
+                None => {
+                    let (s, ns) = (self.since.as_secs(), self.since.subsec_nanos());
+                    let call = Call::get("events")
+                        .query("stream", "true")
+                        .query("since", &format!("{s}.{ns:09}"))
+                        // podman 4 cannot filter events by a label without its value.
+                        .filter("type", "container")?;
+                    self.api.stream(call.within(FOREVER)).await?
+                }
+            };
+            let Some(piece) = body.piece().await? else {
                 return Ok(None);
             };
-            for &byte in piece {
-                if byte != b'\n' {
-                    self.line.push(byte);
-                } else if !self.line.is_empty() {
-                    let event: Event = decode(&self.line)?;
-                    self.line.clear();
-                    self.ready.extend(event.translate());
-                }
-            }
-            if self.line.len() > EVENT_BYTES_MAX {
-                return Err(RuntimeError::Protocol("an event over its bound"));
-            }
+            self.take(piece)?;
+            self.body = Some(body);
         }
     }
 }
