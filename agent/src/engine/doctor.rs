@@ -21,7 +21,7 @@ impl Engine {
     /// Looks at everything that an update needs.
     pub(crate) async fn doctor(&self) -> Vec<CheckView> {
         let mut checks = vec![self.check_state(), self.check_apps(), self.check_keys(), self.check_clock()];
-        let state_dir = self.config.state_dir.clone();
+        let state_dir = existing(&self.config.state_dir).to_path_buf();
         checks.push(self.check_free("space for the state", &state_dir));
         match self.runtime_info().await {
             Ok(info) => {
@@ -112,10 +112,14 @@ impl Engine {
     }
 }
 
-/// Whether a file could be made in this folder, or in the one that it would be made in.
+/// This folder, or the one in which it would be made.
+fn existing(dir: &Path) -> &Path {
+    dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir)
+}
+
+/// Whether a file could be made in this folder.
 fn writable(dir: &Path) -> std::io::Result<()> {
-    let there = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
-    Ok(rustix::fs::access(there, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)?)
+    Ok(rustix::fs::access(existing(dir), rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)?)
 }
 
 /// podman unpacks layers in its `TMPDIR`; `/var/tmp` unless set.

@@ -73,6 +73,15 @@ pub(crate) fn trust(error: &TrustError) -> Failure {
     )
 }
 
+/// The bundle at this path is refused, or cannot be read.
+pub(crate) fn refused_at(path: &Path, refused: &Refused) -> Failure {
+    let mut failure = self::refused(refused);
+    if let Refused::Read(kind) = refused {
+        failure.message = escape::text(&format!("{} cannot be read: {kind}", path.display())).into_owned();
+    }
+    failure
+}
+
 /// The bundle is refused, or cannot be read.
 pub(crate) fn refused(refused: &Refused) -> Failure {
     let code = match refused {

@@ -28,8 +28,6 @@ impl Engine {
             OutcomeKind::RollbackFailed(cause) => ("failed", Some(cause)),
             OutcomeKind::Removed => ("removed", None),
         };
-        let known = self.history.entries();
-        let told = known.iter().rev().find(|entry| entry.app == app.name.as_str());
         let entry = HistoryView {
             at: to_rfc3339(at),
             app: app.name.to_string(),
@@ -40,9 +38,8 @@ impl Engine {
             cause: cause.map(|cause| failure::cause_words(cause, &services, words)),
         };
         // After a crash the words are lost, the rest is the same.
-        let again = told.is_some_and(|told| {
-            (&told.at, told.generation, &told.result) == (&entry.at, entry.generation, &entry.result)
-        });
+        let facts = |e: &HistoryView| (e.at.clone(), e.app.clone(), e.generation, e.result.clone());
+        let again = self.history.entries().iter().any(|told| facts(told) == facts(&entry));
         if !again {
             self.write_history(entry);
         }

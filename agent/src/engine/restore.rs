@@ -54,6 +54,25 @@ impl Engine {
         Ok(())
     }
 
+    /// Waits until the services with a health check are healthy again, as long as their bundle
+    /// gives them; if they are not by then, they run all the same.
+    ///
+    /// # Errors
+    /// [`Trouble`] if the runtime does not tell which containers there are.
+    pub(super) async fn await_health(&self, back: &Loaded) -> Result<(), Trouble> {
+        let containers = self.ours(&back.app.app).await?;
+        let healthy = async {
+            for (_, service) in back.services() {
+                if let Some(container) = find(&containers, service) {
+                    self.until_healthy(service, &container.id).await;
+                }
+            }
+        };
+        let bound_ms = u64::from(back.manifest().policy.healthy_within_s).saturating_mul(1000);
+        smol::future::or(healthy, self.host.sleep(bound_ms)).await;
+        Ok(())
+    }
+
     fn grace_s(&self, generation: Generation, container: &runtime_shim::Container) -> u32 {
         let loaded = self.load(generation);
         let grace = loaded.ok().and_then(|loaded| {

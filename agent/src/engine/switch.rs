@@ -88,6 +88,7 @@ impl Engine {
         };
         self.bring_up(&back, &how).await?;
         app.booted.set(false);
+        self.await_health(&back).await?;
         self.watch(&app.supervisor, &back).await
     }
 }

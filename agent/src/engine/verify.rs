@@ -26,7 +26,7 @@ pub fn verify_bundle(
     updates: &dyn Fn(Update),
 ) -> Result<VerifyView, Failure> {
     let trust = TrustStore::load(&config.keys_dir).map_err(|e| failure::trust(&e))?;
-    let source = Source::open(path, &trust).map_err(|refused| failure::refused(&refused))?;
+    let source = Source::open(path, &trust).map_err(|refused| failure::refused_at(path, &refused))?;
     let bundle = source.bundle();
     let manifest = bundle.manifest();
     if !any_target {

@@ -37,8 +37,8 @@ impl History {
         lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
     }
 
-    /// Adds an entry, and forgets the oldest ones over the bound; what the app's history ends with
-    /// is not added twice. A crash in the middle leaves the history without the entry.
+    /// Adds an entry, and forgets the oldest ones over the bound. A crash in the middle leaves
+    /// the history without the entry.
     ///
     /// # Errors
     /// What writing gives.
@@ -48,9 +48,6 @@ impl History {
             cause.truncate(end.unwrap_or(0));
         }
         let mut entries = self.entries();
-        if entries.iter().rev().find(|last| last.app == entry.app) == Some(&entry) {
-            return Ok(());
-        }
         entries.push(entry);
         let surplus = entries.len().saturating_sub(ENTRIES_MAX);
         let mut text = Vec::new();
