@@ -340,8 +340,12 @@ fn a_restart_makes_health_start_again() {
             Seen(0, started(0)),
             Seen(100, probed(0, true)),
             Seen(8_000, exited(0, 1)),
-            // A probe that was under way when the container died says nothing.
+            // Probes that were under way when the container died say nothing.
+            Seen(8_100, probed(0, false)),
+            Seen(8_100, probed(0, false)),
+            Is(8_100, wait(20_000)),
             Seen(8_100, probed(0, true)),
+            Is(8_100, wait(20_000)),
             Seen(9_000, started(0)),
             Is(10_000, wait(20_000)),
             Seen(13_999, probed(0, false)),
