@@ -1,13 +1,25 @@
 //! The signed bundle: one immutable file that carries the services, images and files of one app.
 //!
-//! The path of a bundle through this crate: bytes → [`head`] (framing) → [`verify`] (signatures,
-//! then decoding, then the rules between fields) → [`VerifiedBundle`] → [`payload`] (blobs, each
-//! piece hashed before anything decodes it). `docs/bundle-format.md` is the specification; code
-//! and tests quote its clauses.
+//! The path of a bundle through this crate: bytes → `read_head` (framing) → `verify` (signatures,
+//! then decoding, then the rules between fields) → `VerifiedBundle` → `payload` (blobs, each piece
+//! hashed before anything decodes it). `docs/bundle-format.md` is the specification; code and
+//! tests quote its clauses.
 //!
 //! This crate never opens sockets, never reads a clock and never runs anything asynchronous.
 //! Without features it is `no_std` and holds the types only; `std` adds verification and payload
 //! reading; `build` adds building and signing, for hosts, never for devices.
+//!
+//! ```no_run
+//! use bundle::{Depth, TrustStore, read_head, verify, verify_payload};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let trust = TrustStore::load("/etc/coracle/keys".as_ref())?;
+//! let file = std::fs::File::open("bundle.bin")?;
+//! let bundle = verify(read_head(&mut &file)?, &trust)?;
+//! verify_payload(&bundle, &file, Depth::Stored, &mut |bytes| println!("{bytes}"))?;
+//! println!("{} {}", bundle.manifest().app, bundle.manifest().version);
+//! # Ok(())
+//! # }
+//! ```
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 
 extern crate alloc;

@@ -20,10 +20,13 @@ pub enum TemplateError {
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Undeclared(name) => write!(
-                f,
-                "${{{name}}} is not a declared variable: declare it, or write $${{{name}}} for the text itself"
-            ),
+            Self::Undeclared(name) => {
+                let name = name.escape_debug();
+                write!(
+                    f,
+                    "${{{name}}} is not a declared variable: declare it, or write $${{{name}}} for the text itself"
+                )
+            }
             Self::Unclosed(at) => {
                 write!(
                     f,

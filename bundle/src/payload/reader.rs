@@ -182,3 +182,48 @@ impl<S: ReadAt> Read for BlobReader<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zstd_safe::{CCtx, CParameter};
+
+    #[test]
+    fn memory_is_one_piece_one_window_and_a_small_state_however_large_the_blob() {
+        // No long repeats, so that the frame has several pieces and needs its whole window.
+        let plain: Vec<u8> = (0..6u32 << 18)
+            .flat_map(|i| {
+                i.wrapping_mul(2_654_435_761)
+                    .rotate_left(i % 7)
+                    .to_le_bytes()
+            })
+            .collect();
+        let mut context = CCtx::create();
+        let window = CParameter::WindowLog(ZSTD_WINDOW_LOG_MAX);
+        context.set_parameter(window).unwrap();
+        let mut stored = vec![0; zstd_safe::compress_bound(plain.len())];
+        let bytes = context.compress2(&mut stored[..], &plain).unwrap();
+        stored.truncate(bytes);
+        assert!(bytes > 3 << 20);
+        let blob = Blob {
+            stored: Digest::of(&stored),
+            stored_bytes: bytes as u64,
+            plain: Digest::of(&plain),
+            plain_bytes: plain.len() as u64,
+            offset: 0,
+            encoding: Encoding::Zstd,
+            pieces: stored.chunks(1 << 20).map(Digest::of).collect(),
+        };
+        let mut reader = BlobReader::new(&stored[..], &blob, 0);
+        let mut most = 0;
+        let mut buffer = vec![0; 64 << 10];
+        while reader.read(&mut buffer).unwrap() > 0 {
+            let Decoder::Zstd { context, .. } = &reader.decoder else {
+                panic!("not a zstd decoder");
+            };
+            most = most.max(context.sizeof() + reader.pieces.current().len());
+        }
+        assert!(most > 3 << 20, "{most}: the window was used");
+        assert!(most < (3 << 20) + (512 << 10), "{most}");
+    }
+}

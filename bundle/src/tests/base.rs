@@ -336,8 +336,11 @@ pub(super) fn sample_file() -> Vec<u8> {
     file
 }
 
-/// A change to a manifest: what it attempts, the clause that answers, and the change.
-pub(super) type Attempt = (&'static str, &'static str, fn(&mut Manifest));
+/// A change to a manifest.
+pub(super) type Change = fn(&mut Manifest);
+
+/// A change that must be refused: what it attempts, the clause that answers, and the change.
+pub(super) type Attempt = (&'static str, &'static str, Change);
 
 /// Makes each change to the sample by itself; each must be refused by its clause.
 pub(super) fn refuses(attempts: &[Attempt]) {
@@ -356,7 +359,7 @@ pub(super) fn refuses(attempts: &[Attempt]) {
 }
 
 /// Makes each change to the sample by itself; each must be accepted.
-pub(super) fn accepts(changes: &[(&'static str, fn(&mut Manifest))]) {
+pub(super) fn accepts(changes: &[(&'static str, Change)]) {
     for (name, change) in changes {
         let mut manifest = sample();
         change(&mut manifest);

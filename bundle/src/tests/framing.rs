@@ -24,12 +24,12 @@ fn a_sound_bundle_is_accepted() {
 
 #[test]
 fn every_byte_of_a_head_flipped_in_every_bit_is_refused() {
-    let good = signed(&sample());
+    let (good, trust) = (signed(&sample()), trust());
     for at in 0..good.len() {
         for bit in 0..8 {
             let mut bad = good.clone();
             bad[at] ^= 1 << bit;
-            let read = read_head(&mut bad.as_slice()).and_then(|head| verify(head, &trust()));
+            let read = read_head(&mut bad.as_slice()).and_then(|head| verify(head, &trust));
             assert!(read.is_err(), "byte {at}, bit {bit}: accepted");
         }
     }

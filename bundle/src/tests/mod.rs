@@ -3,6 +3,7 @@
 
 mod base;
 mod building;
+mod clauses;
 mod framing;
 mod golden;
 mod health_rules;

@@ -11,7 +11,7 @@ use super::base::*;
 use crate::build::{Builder, Compression};
 use crate::limits::PIECE_BYTES;
 use crate::manifest::{Blob, BlobId, Encoding};
-use crate::{BlobReader, Depth, Digest, Manifest, ReadAt, Refused, verify, verify_payload};
+use crate::{BlobReader, Depth, Digest, ReadAt, Refused, verify, verify_payload};
 
 /// Verifies a whole bundle file, as `agent verify` does.
 fn verify_file(file: &[u8], depth: Depth) -> Result<(), Refused> {
@@ -158,7 +158,7 @@ fn each_digest_swapped_in_turn_is_refused() {
     let head = crate::read_head(&mut &file[..]).unwrap();
     let payload = &file[head.len()..];
     let sound = verify(head, &trust()).unwrap().manifest().clone();
-    let swaps: [(&str, fn(&mut Manifest)); 6] = [
+    let swaps: [(&str, Change); 6] = [
         ("B71", |m| m.blobs[1].pieces[0] = m.blobs[1].stored),
         ("B71", |m| m.blobs[1].pieces.swap(0, 1)),
         ("B71", |m| {

@@ -12,10 +12,10 @@ fn resize(m: &mut Manifest, stored_bytes: u64) {
     let blob = &mut m.blobs[1];
     blob.stored_bytes = stored_bytes;
     blob.encoding = Encoding::Zstd;
-    blob.pieces = match stored_bytes {
-        0..=PIECE => vec![],
-        ..=BLOB_BYTES_MAX => vec![blob.stored; stored_bytes.div_ceil(PIECE) as usize],
-        _ => vec![],
+    blob.pieces = if stored_bytes > PIECE && stored_bytes <= BLOB_BYTES_MAX {
+        vec![blob.stored; stored_bytes.div_ceil(PIECE) as usize]
+    } else {
+        vec![]
     };
     let mut end = 0u64;
     for blob in &mut m.blobs {

@@ -1,9 +1,11 @@
 //! Clauses B4 to B8 and B12: who signed what.
 
+use proptest::prelude::*;
+
 use super::base::*;
 use crate::build::SecretKey;
 use crate::head::Head;
-use crate::minisig::Record;
+use crate::minisig::{PublicKey, Record};
 use crate::{AppName, Refused, TrustStore, verify};
 
 fn bytes() -> Vec<u8> {
@@ -231,5 +233,31 @@ fn special_signature_bytes_are_refused() {
             let head = head_of(vec![record], &bytes());
             assert_eq!(verify(head, &trust()).unwrap_err().clause(), "B7");
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn reading_any_text_as_keys_or_signatures_never_panics(
+        text in "(untrusted comment: .{0,8}\n)?[A-Za-z0-9+/=]{0,120}\n(trusted comment: .{0,8}\n[A-Za-z0-9+/=]{0,90})?",
+    ) {
+        let _ = PublicKey::parse(&text);
+        let _ = Record::parse(&text);
+        let _ = SecretKey::from_text(&text, || Ok(String::new()));
+    }
+
+    #[test]
+    fn verifying_any_record_of_a_trusted_key_never_panics(
+        comment in prop::collection::vec(any::<u8>(), 0..255),
+        junk in prop::collection::vec(any::<u8>(), 128),
+    ) {
+        let mut record = release_key().sign(&bytes(), "x");
+        record.comment = comment;
+        record.global.copy_from_slice(&junk[..64]);
+        let head = head_of(vec![record.clone()], &bytes());
+        prop_assert_eq!(verify(head, &trust()).unwrap_err().clause(), "B7");
+        record.signature.copy_from_slice(&junk[64..]);
+        let head = head_of(vec![record], &bytes());
+        prop_assert_eq!(verify(head, &trust()).unwrap_err().clause(), "B7");
     }
 }

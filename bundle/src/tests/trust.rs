@@ -116,7 +116,7 @@ fn an_unreadable_key_is_an_error() {
     let keys = folder();
     put(keys.path(), "a.pub", release_key().public_text());
     put(keys.path(), "b.pub", other_key().public_text());
-    fs::set_permissions(keys.path().join("b.pub"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(keys.path().join("b.pub"), fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(keys.path().join("b.pub")).is_ok() {
         println!("not run: root reads every file");
         return;

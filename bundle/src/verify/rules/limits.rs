@@ -38,7 +38,7 @@ pub(super) fn check_service(service: &Service) -> Result<(), Refused> {
         &service.ulimits,
         |u| &u.name,
         LIMITS,
-        |name| format!("service {}, ulimit {name}", service.name),
+        |name| format!("service {}, ulimit {name:?}", service.name),
     )?;
     let named = service.sysctls.iter().all(|(name, value)| {
         !name.is_empty()
@@ -52,7 +52,7 @@ pub(super) fn check_service(service: &Service) -> Result<(), Refused> {
         &service.sysctls,
         |(name, _)| name,
         SYSCTL,
-        |name| format!("service {}, kernel parameter {name}", service.name),
+        |name| format!("service {}, kernel parameter {name:?}", service.name),
     )?;
     let logging = (1..=LOG_BYTES_MAX).contains(&service.logging.bytes_max)
         && (1..=LOG_FILES_MAX).contains(&service.logging.files_max);

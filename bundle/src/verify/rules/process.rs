@@ -41,7 +41,7 @@ pub(super) fn check_service(manifest: &Manifest, service: &Service) -> Result<()
         ensure(
             template::check(value, declared).is_ok(),
             PLACEHOLDER,
-            || format!("service {}, environment {name}", service.name),
+            || format!("service {}, environment {name:?}", service.name),
         )?;
     }
     let labels = service
