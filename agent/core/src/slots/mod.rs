@@ -92,7 +92,7 @@ pub fn choose(a: SlotRead<'_>, b: SlotRead<'_>, device: [u8; 32]) -> Choice {
                 device: record.device,
             }
         }
-        (Content::Good(a), Content::Good(b)) => choose_good(a, b, device),
+        (Content::Good(a), Content::Good(b)) => choose_good(a, b),
         (Content::Good(record), _) => use_one(record, Slot::A),
         (_, Content::Good(record)) => use_one(record, Slot::B),
         (Content::Blank, Content::Blank) => Choice::Fresh,
@@ -108,10 +108,7 @@ fn use_one(record: Box<Record>, from: Slot) -> Choice {
     }
 }
 
-fn choose_good(a: Box<Record>, b: Box<Record>, device: [u8; 32]) -> Choice {
-    if b.device != device {
-        return Choice::Clone { device: b.device };
-    }
+fn choose_good(a: Box<Record>, b: Box<Record>) -> Choice {
     if a == b {
         // Written to both on purpose.
         return Choice::Use {
