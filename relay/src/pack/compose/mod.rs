@@ -1,7 +1,7 @@
 //! A documented subset of Compose (docs/compose.md) → the types of the manifest.
 //!
-//! The way of a file: text → [`yaml`] (a tree with places) → [`field`] (reading, mistakes noted)
-//! → `service`, `network`, `mounts`, `health`, `limits`, `files`, `extension` → [`rules`] (what
+//! The way of a file: text → `yaml` (a tree with places) → `field` (reading, mistakes noted)
+//! → `service`, `network`, `mounts`, `health`, `limits`, `files`, `extension` → `rules` (what
 //! must fit together). Every key that is not supported is an error with its place; nothing is
 //! dropped silently. Reads the files that the Compose file names, and nothing else.
 

@@ -1,7 +1,7 @@
 //! Where images come from.
 //!
 //! Every source gives the same: the configuration's bytes, and each layer as a stream in
-//! whatever encoding it lies there. Digests and architecture are checked by [`super::image`].
+//! whatever encoding it lies there. Digests and architecture are checked by `image`.
 
 mod auth;
 mod docker;

@@ -424,3 +424,32 @@ fn problems_are_collected() {
     assert_eq!(got.len(), 21);
     assert_eq!(got[20], "… and 10 more");
 }
+
+/// Whatever the text, the reader answers: it never panics and never hangs.
+#[test]
+fn damaged_files_are_answered() {
+    let sample = file(
+        "command: sh -c 'a $$b'\nenvironment: [A=${TAG:-x}, 'B=${SITE}']\nports: ['[::1]:1-2:3-4/udp']\nvolumes: ['data:/d:ro', {type: tmpfs, target: /t}]\ndepends_on: {web: {condition: service_started}}\nhealthcheck: {test: [CMD, a], interval: 1m30s}\ndeploy: {resources: {limits: {cpus: '0.5', memory: 64m}}}\nulimits: {nofile: {soft: 1, hard: 2}}",
+    );
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let alphabet: Vec<char> = "{}[]:,-$&*<?!|>%@`'\"#\n\t 0aµé\u{0}".chars().collect();
+    for _ in 0..3000 {
+        let mut chars: Vec<char> = sample.chars().collect();
+        for _ in 0..=random(4) {
+            let at = random(chars.len());
+            match random(3) {
+                0 => chars[at] = alphabet[random(alphabet.len())],
+                1 => drop(chars.remove(at)),
+                _ => chars.insert(at, alphabet[random(alphabet.len())]),
+            }
+        }
+        let text: String = chars.into_iter().collect();
+        let _ = read_in(Path::new("/nonexistent"), &text);
+    }
+}
