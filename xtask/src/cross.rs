@@ -133,6 +133,8 @@ fn rust_flags() -> Result<Vec<String>> {
         // A panic traps at once: neither its message nor the code that formats it is linked.
         "-Zunstable-options".to_owned(),
         "-Cpanic=immediate-abort".to_owned(),
+        // Then nothing walks the stack, and its tables (a sixth of the binary) can go.
+        "-Cforce-unwind-tables=no".to_owned(),
         // The same binary from any checkout.
         remap(&shell::root().to_string_lossy(), "/coracle"),
         remap(&shell::cargo_home().to_string_lossy(), "/cargo"),

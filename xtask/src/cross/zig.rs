@@ -24,8 +24,10 @@ const VERSION: &str = "0.15.2";
 /// The first argument that makes this program act as a target's C compiler and linker.
 pub(crate) const AS_COMPILER: &str = "zig-cc";
 
-/// For size; sections of their own let the linker drop what is not called (zstd's compressor).
-const C_FLAGS: &str = "-Os -ffunction-sections -fdata-sections";
+/// For size; sections of their own let the linker drop what is not called (zstd's compressor), and
+/// nothing unwinds.
+const C_FLAGS: &str = "-Os -ffunction-sections -fdata-sections \
+    -fno-unwind-tables -fno-asynchronous-unwind-tables";
 
 /// An installed Zig with its wrappers.
 pub(crate) struct Zig {
@@ -43,10 +45,11 @@ impl Zig {
         // Another Zig, another path: cargo rebuilds when a linker's name changes, not its content.
         let bin = shell::target_dir().join(format!("xtask/bin-zig-{VERSION}"));
         fs::create_dir_all(&bin)?;
-        // A copy, since cargo replaces the running program when somebody builds it meanwhile.
+        // A copy, since cargo replaces the running program when somebody builds it meanwhile; for
+        // the same reason by this path, which leads to the program even after that.
         let own = bin.join("xtask");
         let fresh = bin.join(format!("xtask.{}", std::process::id()));
-        fs::copy(std::env::current_exe()?, &fresh).context("copying xtask")?;
+        fs::copy("/proc/self/exe", &fresh).context("copying xtask")?;
         fs::rename(&fresh, &own)?;
         for target in TARGETS {
             let call = format!("{own:?} {AS_COMPILER} {} {python:?}", target.name);
