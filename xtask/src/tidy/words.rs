@@ -2,11 +2,12 @@
 
 use super::Problem;
 
-/// Where a machine keeps people's and sessions' files. Split, so that this file passes.
+/// Where sessions and tool chains keep files. Split, so that this file passes. People's homes as
+/// such are no leak: tests of bind mounts name them.
 const MACHINE_PATHS: &[&str] = &[
     concat!("/wo", "rk/"),
-    concat!("/ro", "ot/"),
-    concat!("/ho", "me/"),
+    concat!("/ro", "ot/.cargo"),
+    concat!("/ro", "ot/.rustup"),
 ];
 
 /// Hosts that package managers ask; which mirror is asked is the machine's own matter.
@@ -71,10 +72,10 @@ mod tests {
                 .map(|problem| problem.line)
                 .collect()
         };
-        let home = MACHINE_PATHS[2];
-        assert_eq!(lines(&format!("fine\nsee {home}me/notes\n")), [2]);
-        assert_eq!(lines(&format!("`{home}me`")), [1]);
-        assert_eq!(lines(&format!("agent{home}x and ${{DIR}}{home}x")), [0; 0]);
+        let path = MACHINE_PATHS[0];
+        assert_eq!(lines(&format!("fine\nsee {path}notes\n")), [2]);
+        assert_eq!(lines(&format!("`{path}notes`")), [1]);
+        assert_eq!(lines(&format!("agent{path}x and ${{DIR}}{path}x")), [0; 0]);
         assert_eq!(lines(&format!("https://{}/x", REGISTRY_HOSTS[1])), [1]);
         assert!(check("Cargo.lock", REGISTRY_HOSTS[0]).is_empty());
     }
