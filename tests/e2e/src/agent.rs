@@ -10,11 +10,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
 
-use crate::process::{Background, Outcome, run};
+use crate::process::{Background, Outcome, run, wait_until};
 use crate::{Keys, PodmanService, Sandbox, binary};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
+/// Generous: an update within a loaded machine.
+const OUTPUT_DEADLINE: Duration = Duration::from_secs(120);
 
 /// One device: the `agent` program with a state of its own. Several share a runtime.
 pub struct Agent {
@@ -105,6 +108,20 @@ impl Agent {
         self.run(&[OsStr::new("apply"), bundle.as_os_str()])
     }
 
+    /// Starts `agent` with these arguments and does not wait for its end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Running> {
+        let log = tempfile::Builder::new()
+            .prefix("output")
+            .tempfile_in(&self.folder)?
+            .into_temp_path();
+        let mut command = self.command()?;
+        let process = Background::start("the agent", command.args(arguments), &log)?;
+        Ok(Running { process, _log: log })
+    }
+
     /// `agent status --json`.
     ///
     /// # Errors
@@ -177,5 +194,68 @@ impl Daemon {
     /// When it cannot be signalled.
     pub fn kill(mut self) -> Result<()> {
         self.process.kill().map(drop)
+    }
+}
+
+/// An `agent` command under way; asked to end when dropped.
+pub struct Running {
+    process: Background,
+    _log: tempfile::TempPath,
+}
+
+impl Running {
+    /// Waits until it has written this text, and gives all that it wrote.
+    ///
+    /// # Errors
+    /// When it ends without, or does not write it in time.
+    pub fn wait_for_text(&mut self, text: &str) -> Result<String> {
+        let found = |output: &str| output.contains(text).then(|| output.to_owned());
+        let waited = self.process.wait_ready(OUTPUT_DEADLINE, found);
+        waited.with_context(|| format!("waiting for {text:?}"))
+    }
+
+    /// Stops its threads where they are, until [`Self::resume`].
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn pause(&mut self) -> Result<()> {
+        self.process.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn resume(&mut self) -> Result<()> {
+        self.process.signal(Signal::SIGCONT)
+    }
+
+    /// Presses Ctrl-C.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn interrupt(&mut self) -> Result<()> {
+        self.process.signal(Signal::SIGINT)
+    }
+
+    /// Ends it as `kill -9` does.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn kill(mut self) -> Result<()> {
+        self.process.kill().map(drop)
+    }
+
+    /// Waits for its end; both of its outputs are in `stderr`, in the order of writing.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn finish(mut self) -> Result<Outcome> {
+        let code = wait_until("the agent to end", OUTPUT_DEADLINE, || self.process.ended())?;
+        Ok(Outcome {
+            code,
+            stdout: String::new(),
+            stderr: self.process.output(),
+        })
     }
 }

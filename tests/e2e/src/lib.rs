@@ -19,7 +19,7 @@ mod registry;
 mod relay;
 mod sandbox;
 
-pub use agent::{Agent, Daemon};
+pub use agent::{Agent, Daemon, Running};
 pub use binaries::binary;
 pub use podman::PodmanService;
 pub use process::{Outcome, wait_until};

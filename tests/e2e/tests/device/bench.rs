@@ -13,22 +13,22 @@ use serde_json::Value;
 use test_images::Version;
 
 /// How long anything may take before a test gives up.
-pub const DEADLINE: Duration = Duration::from_secs(90);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Exit codes of the agent.
-pub mod exit {
-    pub const FAILURE: i32 = 1;
-    pub const REFUSED: i32 = 10;
-    pub const NO_SPACE: i32 = 11;
-    pub const RUNTIME_UNREACHABLE: i32 = 12;
-    pub const DOWNLOAD_FAILED: i32 = 13;
-    pub const ROLLED_BACK: i32 = 20;
-    pub const ALREADY_CURRENT: i32 = 30;
+pub(crate) mod exit {
+    pub(crate) const FAILURE: i32 = 1;
+    pub(crate) const REFUSED: i32 = 10;
+    pub(crate) const NO_SPACE: i32 = 11;
+    pub(crate) const RUNTIME_UNREACHABLE: i32 = 12;
+    pub(crate) const DOWNLOAD_FAILED: i32 = 13;
+    pub(crate) const ROLLED_BACK: i32 = 20;
+    pub(crate) const ALREADY_CURRENT: i32 = 30;
 }
 
 /// An app of two services, one of which changes: `side` stays the same container through updates
 /// of `web`, whose image is `web_image` (`v1` or `v2`).
-pub fn two_services(web_image: &str) -> String {
+pub(crate) fn two_services(web_image: &str) -> String {
     format!(
         "services:
   web:
@@ -46,7 +46,7 @@ x-coracle: {{trial: {{duration: 1s, healthy_within: 60s}}}}
 }
 
 /// An app of one service that runs this shell script.
-pub fn script(restart: &str, script: &str) -> String {
+pub(crate) fn script(restart: &str, script: &str) -> String {
     format!(
         "services:
   main:
@@ -60,24 +60,28 @@ x-coracle: {{trial: 1s}}
 
 /// A container, as podman sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Container {
-    pub id: String,
-    pub name: String,
-    pub running: bool,
+pub(crate) struct Container {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) running: bool,
 }
 
 /// One device that trusts one release key. Fields are dropped in this order.
-pub struct Bench {
-    pub agent: Agent,
-    pub podman: PodmanService,
-    pub relay: Relay,
-    pub keys: Keys,
-    pub sandbox: Sandbox,
+pub(crate) struct Bench {
+    pub(crate) agent: Agent,
+    pub(crate) podman: PodmanService,
+    pub(crate) relay: Relay,
+    pub(crate) keys: Keys,
+    pub(crate) sandbox: Sandbox,
 }
 
 impl Bench {
-    pub fn new() -> Result<Self> {
-        let sandbox = Sandbox::new()?;
+    pub(crate) fn new() -> Result<Self> {
+        Self::in_sandbox(Sandbox::new()?)
+    }
+
+    /// In a sandbox that has been made ready for this test.
+    pub(crate) fn in_sandbox(sandbox: Sandbox) -> Result<Self> {
         let podman = PodmanService::start(&sandbox)?;
         let relay = Relay::new(&sandbox)?;
         let keys = relay.new_keys("release")?;
@@ -93,13 +97,13 @@ impl Bench {
     }
 
     /// Packs `compose` as version `SEQ.0` of `app`.
-    pub fn pack(&self, seq: u64, compose: &str) -> Result<PathBuf> {
+    pub(crate) fn pack(&self, seq: u64, compose: &str) -> Result<PathBuf> {
         self.pack_as("app", seq, compose, &self.keys, &[])
     }
 
     /// Packs for any app, under any key, with further options of `relay pack`. The image of a
     /// service is `tiny`, release 1 or 2, as its `image:` says (`v1`, `v2`).
-    pub fn pack_as(
+    pub(crate) fn pack_as(
         &self,
         app: &str,
         seq: u64,
@@ -125,14 +129,14 @@ impl Bench {
     }
 
     /// Packs and applies what must go through.
-    pub fn install(&self, seq: u64, compose: &str) -> Result<PathBuf> {
+    pub(crate) fn install(&self, seq: u64, compose: &str) -> Result<PathBuf> {
         let bundle = self.pack(seq, compose)?;
         self.agent.apply(&bundle)?.ok()?;
         Ok(bundle)
     }
 
     /// The state of the only app in `agent status --json`.
-    pub fn app(&self) -> Result<Value> {
+    pub(crate) fn app(&self) -> Result<Value> {
         let mut status = self.agent.status()?;
         let apps = status["apps"].as_array_mut().context("no apps")?;
         ensure!(apps.len() == 1, "not one app: {apps:?}");
@@ -140,7 +144,7 @@ impl Bench {
     }
 
     /// The state of a service of the only app in `agent status --json`.
-    pub fn service(&self, name: &str) -> Result<Value> {
+    pub(crate) fn service(&self, name: &str) -> Result<Value> {
         let app = self.app()?;
         let services = app["services"].as_array().context("no services")?;
         let found = services.iter().find(|service| service["name"] == name);
@@ -148,7 +152,11 @@ impl Bench {
     }
 
     /// Waits until `agent status` shows a service as wanted.
-    pub fn wait_for_service(&self, name: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub(crate) fn wait_for_service(
+        &self,
+        name: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
         let mut last = Value::Null;
         let waited = wait_until(&format!("{name} to be as wanted"), DEADLINE, || {
             last = self.service(name)?;
@@ -159,22 +167,17 @@ impl Bench {
     }
 
     /// All containers of this device, by service, running ones first; asked of podman itself.
-    pub fn containers(&self) -> Result<BTreeMap<String, Vec<Container>>> {
-        let format = "{{index .Labels \"coracle.service\"}}\t{{.ID}}\t{{.Names}}\t{{.State}}";
-        let listed = self
-            .podman
-            .podman(&["ps", "--all", "--no-trunc", "--format", format])?
-            .ok()?;
+    pub(crate) fn containers(&self) -> Result<BTreeMap<String, Vec<Container>>> {
+        let listed = ["ps", "--all", "--format", "json"];
+        let listed = self.podman.podman(&listed)?.json()?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut found: BTreeMap<String, Vec<Container>> = BTreeMap::new();
-        for line in listed.stdout.lines() {
-            let fields: Vec<&str> = line.split('\t').collect();
-            let [service, id, name, state] = fields[..] else {
-                anyhow::bail!("podman ps wrote {line:?}");
-            };
-            found.entry(service.to_owned()).or_default().push(Container {
-                id: id.to_owned(),
-                name: name.to_owned(),
-                running: state == "running",
+        for one in listed.as_array().context("no list")? {
+            let service = text(&one["Labels"]["coracle.service"]);
+            found.entry(service).or_default().push(Container {
+                id: text(&one["Id"]),
+                name: text(&one["Names"][0]),
+                running: one["State"] == "running",
             });
         }
         for containers in found.values_mut() {
@@ -184,7 +187,7 @@ impl Bench {
     }
 
     /// The one container of a service, which runs.
-    pub fn container(&self, service: &str) -> Result<Container> {
+    pub(crate) fn container(&self, service: &str) -> Result<Container> {
         let mut all = self.containers()?;
         let mine = all.remove(service).unwrap_or_default();
         match &mine[..] {
@@ -194,27 +197,30 @@ impl Bench {
     }
 
     /// What `podman inspect` says of a service's container.
-    pub fn inspect(&self, service: &str) -> Result<Value> {
+    pub(crate) fn inspect(&self, service: &str) -> Result<Value> {
         let id = self.container(service)?.id;
         let mut all = self.podman.podman(&["inspect", &id])?.json()?;
         Ok(all[0].take())
     }
 
     /// Runs a command in a service's container and returns what it wrote.
-    pub fn exec(&self, service: &str, command: &[&str]) -> Result<String> {
+    pub(crate) fn exec(&self, service: &str, command: &[&str]) -> Result<String> {
         let id = self.container(service)?.id;
         let arguments = [&["exec", &id], command].concat();
         Ok(self.podman.podman(&arguments)?.ok()?.stdout)
     }
 
     /// The bytes of both slots of the state file.
-    pub fn slots(&self) -> Result<[Vec<u8>; 2]> {
+    pub(crate) fn slots(&self) -> Result<[Vec<u8>; 2]> {
         let dir = self.agent.state_dir();
-        Ok([fs::read(dir.join("state.a"))?, fs::read(dir.join("state.b"))?])
+        Ok([
+            fs::read(dir.join("state.a"))?,
+            fs::read(dir.join("state.b"))?,
+        ])
     }
 
     /// Writes `agent.toml`.
-    pub fn configure(&self, text: &str) -> Result<()> {
+    pub(crate) fn configure(&self, text: &str) -> Result<()> {
         Ok(fs::write(self.agent.config_file(), text)?)
     }
 }
@@ -224,7 +230,10 @@ fn images(compose: &str) -> Vec<(&str, Version)> {
     let mut service = "";
     let mut found = Vec::new();
     for line in compose.lines() {
-        if let Some(name) = line.strip_prefix("  ").and_then(|line| line.strip_suffix(':')) {
+        if let Some(name) = line
+            .strip_prefix("  ")
+            .and_then(|line| line.strip_suffix(':'))
+        {
             service = name.trim();
         }
         match line.trim() {
@@ -238,24 +247,36 @@ fn images(compose: &str) -> Vec<(&str, Version)> {
 
 /// Checks that a command failed with this code and said in one sentence each what is wrong and
 /// what to do.
-pub fn assert_explained(outcome: &Outcome, code: i32) -> Result<()> {
+pub(crate) fn assert_explained(outcome: &Outcome, code: i32) -> Result<()> {
     ensure!(outcome.code == code, "not exit code {code}: {outcome:?}");
     let said = |prefix: &str| -> Result<String> {
         let lines = outcome.stderr.lines();
         let mut found = lines.filter_map(|line| line.strip_prefix(prefix));
-        let first = found.next().with_context(|| format!("no {prefix:?} in {outcome:?}"))?;
-        ensure!(found.next().is_none(), "more than one {prefix:?}: {outcome:?}");
+        let first = found
+            .next()
+            .with_context(|| format!("no {prefix:?} in {outcome:?}"))?;
+        ensure!(
+            found.next().is_none(),
+            "more than one {prefix:?}: {outcome:?}"
+        );
         ensure!(first.trim().len() > 10, "nothing said: {outcome:?}");
         Ok(first.to_owned())
     };
     for sentence in [said("error: ")?, said("hint: ")?] {
-        ensure!(!sentence.trim_end_matches('.').contains(". "), "more than a sentence: {sentence:?}");
+        ensure!(
+            !sentence.trim_end_matches('.').contains(". "),
+            "more than a sentence: {sentence:?}"
+        );
     }
     Ok(())
 }
 
 /// A copy of a file with a change to its bytes.
-pub fn changed(file: &Path, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Result<PathBuf> {
+pub(crate) fn changed(
+    file: &Path,
+    name: &str,
+    change: impl FnOnce(&mut Vec<u8>),
+) -> Result<PathBuf> {
     let mut bytes = fs::read(file)?;
     change(&mut bytes);
     let copy = file.with_file_name(name);

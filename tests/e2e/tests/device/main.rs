@@ -3,5 +3,7 @@
 //!
 //! Nothing here is simulated: bundles are packed by `relay`, containers are the runtime's own.
 
+mod bad_input;
 mod bench;
+mod disk;
 mod life;
