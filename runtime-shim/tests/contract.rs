@@ -3,6 +3,8 @@
 //! What happens inside of containers (`inside`) is for real runtimes only. A runtime that is not
 //! installed is reported as "not run", on the terminal, whatever the test harness captures.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says no with a panic
+
 #[path = "contract/cases.rs"]
 mod cases;
 #[path = "contract/fake.rs"]

@@ -48,9 +48,11 @@ impl Call {
     }
 
     fn new(method: &'static str, path: &str, limit: Duration) -> Self {
+        let mut target = PREFIX.to_owned();
+        super::http::push_escaped(&mut target, path, b"/:@");
         Self {
             method,
-            target: format!("{PREFIX}{path}"),
+            target,
             body: None,
             upgrade: false,
             limit,
@@ -202,6 +204,15 @@ pub(super) fn refused(status: u16, words: &str) -> RuntimeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_asked_cannot_change_the_request() {
+        let call = Call::get("containers/x?all=true HTTP/1.1\r\nHost: y/json");
+        assert_eq!(
+            call.target,
+            "/v4.0.0/libpod/containers/x%3Fall%3Dtrue%20HTTP/1.1%0D%0AHost:%20y/json"
+        );
+    }
 
     #[test]
     fn refusals_mean_what_podman_means() {

@@ -294,13 +294,19 @@ pub(super) async fn within<T>(
     call.or(late).await
 }
 
-/// Appends `name=value` to a query, escaped (RFC 3986, section 2.1).
+/// Appends `name=value` to a query.
 pub(super) fn push_query(target: &mut String, name: &str, value: &str) {
     target.push(if target.contains('?') { '&' } else { '?' });
     target.push_str(name);
     target.push('=');
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+    push_escaped(target, value, b"");
+}
+
+/// Appends a text, all but unreserved characters and those of `plain` escaped (RFC 3986,
+/// section 2.1).
+pub(super) fn push_escaped(target: &mut String, text: &str, plain: &[u8]) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || plain.contains(&byte) {
             target.push(char::from(byte));
         } else {
             let _ = write!(target, "%{byte:02X}");

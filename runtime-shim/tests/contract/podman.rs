@@ -12,7 +12,7 @@ use runtime_shim::podman::Podman;
 use runtime_shim::{ContainerSpec, Runtime, RuntimeError};
 use smol::future::FutureExt as _;
 
-use crate::fixture::{Behaviour, Fixture, TestImage, created, spec, started, text, texts};
+use crate::fixture::{Behaviour, Fixture, TestImage, created, in_time, spec, started, text, texts};
 
 /// A podman of its own.
 pub(crate) struct PodmanFixture {
@@ -32,6 +32,11 @@ pub(crate) fn with(case: &str, run: impl FnOnce(&dyn Fixture)) {
 }
 
 pub(crate) fn with_service(case: &str, run: impl FnOnce(&PodmanFixture)) {
+    with_store(case, |_| (), run);
+}
+
+/// As [`with_service`], in a store that is prepared before podman finds it.
+fn with_store(case: &str, prepare: impl FnOnce(&Path), run: impl FnOnce(&PodmanFixture)) {
     let there = std::process::Command::new("podman")
         .arg("--version")
         .output();
@@ -40,6 +45,7 @@ pub(crate) fn with_service(case: &str, run: impl FnOnce(&PodmanFixture)) {
         return;
     }
     let sandbox = Sandbox::new().unwrap();
+    prepare(&sandbox.folder("podman/root").unwrap());
     let service = PodmanService::start(&sandbox).unwrap();
     let builder = test_images::Builder::new(test_images::Arch::host().unwrap()).unwrap();
     let image = |version| image(&builder.build(test_images::Image::Tiny, version).unwrap());
@@ -221,4 +227,32 @@ pub(crate) async fn a_killed_import_is_done_again(fixture: &PodmanFixture) {
     let id = created(fixture, spec(fixture, "a", "web"), Behaviour::Exits(0)).await;
     fixture.runtime.start(&id).await.unwrap();
     assert_eq!(fixture.runtime.wait(&id).await.unwrap().code, 0);
+}
+
+#[test]
+fn a_full_disk_is_told_and_the_next_import_works() {
+    let case = "a_full_disk_is_told_and_the_next_import_works";
+    let mounted = RefCell::new(std::path::PathBuf::new());
+    let mount = |options: &str| {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]);
+        assert!(mount.arg(&*mounted.borrow()).status().unwrap().success());
+    };
+    let small = |store: &Path| {
+        *mounted.borrow_mut() = store.to_owned();
+        mount("size=1m");
+    };
+    with_store(case, small, |fixture| {
+        let image = &fixture.images[0].import;
+        smol::block_on(in_time(async {
+            let import = fixture.runtime.import_image(image, &|_| ()).await;
+            let error = import.unwrap_err();
+            assert!(matches!(error, RuntimeError::NoSpace), "{error}");
+            assert!(error.is_retryable());
+            assert!(!fixture.runtime.has_image(&image.id).await.unwrap());
+            mount("remount,size=64m");
+            fixture.runtime.import_image(image, &|_| ()).await.unwrap();
+            assert!(fixture.runtime.has_image(&image.id).await.unwrap());
+        }));
+    });
 }
