@@ -102,6 +102,7 @@ impl Engine {
         self.check_target(manifest)?;
         let policy = self.local_policy()?;
         admit::policy(manifest, &policy).map_err(|e| failure::not_admitted(&e))?;
+        manifest.services.iter().try_for_each(|service| self.check_binds(service))?;
         let values = self.values_for(manifest)?;
         let generation = Generation {
             id: GenerationId(0),
@@ -134,7 +135,7 @@ impl Engine {
         time_floor.clock(now_ms)
     }
 
-    fn local_policy(&self) -> Result<LocalPolicy, Failure> {
+    pub(crate) fn local_policy(&self) -> Result<LocalPolicy, Failure> {
         let path = &self.config.policy_file;
         match fs::read_to_string(path) {
             Ok(text) => basic_toml::from_str(&text).map_err(|e| failure::policy(path, &e.to_string())),

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use agent_core::Event;
 use bundle::AppName;
 
-use super::driver::{App, Notice};
+use super::app::{App, Notice};
 use super::failure;
 use super::{Engine, Mode};
 use crate::api::{AppliedView, Failure, Reply, Request, Update};

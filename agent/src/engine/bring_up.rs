@@ -139,6 +139,7 @@ impl Engine {
         let Some(service) = target.app.services.get(place) else {
             return Err(Trouble::ImageMissing(target.generation.bundle));
         };
+        self.check_binds(&service.service)?;
         self.place_files(target, service).await?;
         let spec = self.container_spec(target, service);
         let failed = || Trouble::runtime(format!("create the container of {}", service.service.name));

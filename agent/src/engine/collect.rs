@@ -10,7 +10,7 @@ use bundle::{Digest, TrustStore};
 use runtime_shim::ContainerSpec;
 
 use super::Engine;
-use super::driver::App;
+use super::app::App;
 use super::generation::{file_name, images, load_head};
 use super::ours::find;
 use super::trouble::{LoadError, Trouble};

@@ -9,7 +9,7 @@ use agent_core::{Cause, Illegal, OutcomeKind};
 use bundle::values::ValueError;
 use bundle::{Refused, ServiceName, TrustError};
 
-use super::driver::Detail;
+use super::app::Detail;
 use super::trouble::{LoadError, Trouble};
 use crate::api::Failure;
 use crate::config::ConfigError;

@@ -9,7 +9,7 @@ use agent_core::Phase;
 use runtime_shim::{LogLine, LogQuery, LogStream, RuntimeError, Stream};
 
 use super::Engine;
-use super::driver::App;
+use super::app::App;
 use super::failure;
 use super::generation::Loaded;
 use super::ours::find;

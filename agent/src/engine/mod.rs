@@ -9,6 +9,8 @@
 
 mod admit;
 mod answer;
+mod app;
+mod binds;
 mod bring_up;
 mod collect;
 mod doctor;
@@ -51,7 +53,7 @@ use smol::LocalExecutor;
 use crate::api::Failure;
 use crate::config::Config;
 use crate::state::{History, Intents, Lock, Objects, Opened, StateFile, bindings};
-use driver::App;
+use app::App;
 use host::Host;
 pub(crate) use ports::Ports;
 pub use verify::verify_bundle;

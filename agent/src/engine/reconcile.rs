@@ -10,7 +10,7 @@ use agent_core::{Event, Generation, OutcomeKind};
 use bundle::manifest::SwitchMode;
 
 use super::bring_up::How;
-use super::driver::App;
+use super::app::App;
 use super::generation::Loaded;
 use super::ours::{find, generation_of};
 use super::trouble::Trouble;

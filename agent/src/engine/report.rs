@@ -7,7 +7,7 @@ use agent_core::{Generation, Outcome, OutcomeKind};
 use bundle::{Manifest, ServiceName};
 
 use super::Engine;
-use super::driver::{App, Named, Notice};
+use super::app::{App, Named, Notice};
 use super::failure;
 use super::generation::{Loaded, load_head};
 use crate::api::{AppliedView, Failure, HistoryView, ServiceAction};

@@ -7,7 +7,7 @@ use agent_core::Generation;
 
 use super::Engine;
 use super::bring_up::GRACE_S;
-use super::driver::App;
+use super::app::App;
 use super::generation::Loaded;
 use super::ours::{find, generation_of, is_of, is_running};
 use super::stage::mounts_volume;

@@ -15,7 +15,7 @@ use runtime_shim::{ContainerSpec, ImageImport, RuntimeError};
 
 use super::Engine;
 use super::admit::Offer;
-use super::driver::App;
+use super::app::App;
 use super::generation::{Loaded, file_name, load_head};
 use super::host::blocking;
 use super::ours::find;

@@ -8,7 +8,7 @@ use bundle::Digest;
 use runtime_shim::{Container, ContainerState, labels};
 
 use super::Engine;
-use super::driver::App;
+use super::app::App;
 use super::failure;
 use super::generation::Loaded;
 use super::ours::{find, generation_of};

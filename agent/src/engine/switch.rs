@@ -10,7 +10,7 @@ use bundle::manifest::SwitchMode;
 
 use super::Engine;
 use super::bring_up::How;
-use super::driver::App;
+use super::app::App;
 use super::stage::mounts_volume;
 use super::trouble::Trouble;
 use crate::api::Step;

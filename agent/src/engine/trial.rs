@@ -12,7 +12,8 @@ use smol::future::or;
 
 use super::Engine;
 use super::bring_up::How;
-use super::driver::{App, note};
+use super::app::App;
+use super::driver::note;
 use super::trouble::{Doing, Trouble};
 use crate::api::Step;
 

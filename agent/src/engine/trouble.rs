@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 
 use agent_core::Cause;
+use agent_core::admit::NotAdmitted;
 use agent_core::resolve::ResolveError;
 use bundle::template::TemplateError;
 use bundle::{Digest, Refused, ServiceName, TrustError};
@@ -51,6 +52,10 @@ pub(crate) enum Trouble {
         /// What it waited for.
         on: ServiceName,
     },
+    /// The device's own rules do not let a service have it: a link leads where it may not.
+    NotAllowed(NotAdmitted),
+    /// The file with the device's own rules cannot be used; in words.
+    Policy(String),
     /// An image is neither in the runtime nor in a bundle at hand.
     ImageMissing(Digest),
 }
@@ -142,7 +147,7 @@ impl Trouble {
         }
         match (self, doing) {
             (Self::Dependency { service, .. }, Doing::Switch) => Cause::Dependency { service: *service },
-            (Self::Source(_) | Self::Load(_) | Self::ImageMissing(_), Doing::Stage) => Cause::StageSource,
+            (Self::Source(_) | Self::Load(_) | Self::ImageMissing(_) | Self::NotAllowed(_), Doing::Stage) => Cause::StageSource,
             (_, Doing::Stage) => Cause::StageRuntime,
             (_, Doing::Switch) => Cause::SwitchRuntime,
             (_, Doing::Restore) => Cause::RestoreRuntime,
@@ -165,6 +170,8 @@ impl fmt::Display for Trouble {
             Self::Load(error) => write!(f, "{error}"),
             Self::File { what, error } => write!(f, "{what}: {error}"),
             Self::Dependency { on, .. } => write!(f, "{on} was not ready in time"),
+            Self::Policy(words) => f.write_str(words),
+            Self::NotAllowed(refused) => write!(f, "{refused}"),
             Self::ImageMissing(image) => write!(f, "the image {} is no longer on the device", image.short()),
         }
     }

@@ -14,7 +14,7 @@ use runtime_shim::ContainerSpec;
 use rustix::fs::{FileType, Mode, OFlags, XattrFlags};
 
 use super::Engine;
-use super::driver::App;
+use super::app::App;
 use super::generation::Loaded;
 use super::host::blocking;
 use super::ours::{is_of, is_running};

@@ -52,6 +52,11 @@ impl TestHost {
         }
     }
 
+    /// How many wait for a timer.
+    pub(super) fn sleepers(&self) -> usize {
+        self.sleepers.borrow().len()
+    }
+
     /// Whoever waited is gone.
     pub(super) fn forget_sleepers(&self) {
         self.sleepers.borrow_mut().clear();
@@ -145,7 +150,11 @@ impl Bench {
         // In memory where there is such a place: what is synced here never meets a power cut.
         let memory = Path::new("/dev/shm");
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let dir = dir.unwrap();
+        Self::within(dir.unwrap())
+    }
+
+    /// A bench whose files lie in this folder.
+    pub(super) fn within(dir: tempfile::TempDir) -> Self {
         let keys = dir.path().join("keys");
         fs::create_dir(&keys).unwrap();
         let (secret, public) = key::generate(None).unwrap();
@@ -191,6 +200,12 @@ impl Bench {
         };
         let engine = Engine::with_ports(self.config.clone(), mode, Rc::clone(&executor), ports, None)?;
         Ok(Agent { engine, executor, host: Rc::clone(&self.host) })
+    }
+
+    /// The folder of a volume.
+    pub(super) fn volume(&self, name: &str) -> PathBuf {
+        let app = AppName::new("shop").unwrap();
+        smol::block_on(runtime_shim::Runtime::ensure_volume(&self.fake, &app, name)).unwrap()
     }
 
     /// Both slots of the state file.

@@ -2,5 +2,7 @@
 
 mod bench;
 mod crashes;
+mod disk;
 mod refusals;
+mod services;
 mod updates;

@@ -1,0 +1,239 @@
+//! The disk fails, tears writes, fills, and is copied: what was acknowledged holds.
+
+use std::cell::Cell;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::bench::{Bench, Recipe};
+use crate::api::Request;
+use crate::state::vfs::{RealVfs, Vfs, VfsFile};
+
+/// What happens at the chosen operation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Harm {
+    /// It fails, this once.
+    Once(io::ErrorKind),
+    /// It fails, and so does every one after it.
+    Forever(io::ErrorKind),
+    /// A write gets half of its bytes to the disk, and then nothing works any more.
+    Torn,
+}
+
+#[derive(Default)]
+struct Fate {
+    at: Cell<u64>,
+    harm: Cell<Option<Harm>>,
+    count: Cell<u64>,
+    fired: Cell<u64>,
+}
+
+impl Fate {
+    /// Counts an operation that changes something; says what becomes of it.
+    fn next(&self) -> Option<Harm> {
+        self.count.set(self.count.get() + 1);
+        let (count, at) = (self.count.get(), self.at.get());
+        let harm = self.harm.get().filter(|harm| match harm {
+            Harm::Once(_) => count == at,
+            Harm::Forever(_) | Harm::Torn => count >= at,
+        });
+        if harm.is_some() {
+            self.fired.set(self.fired.get() + 1);
+        }
+        harm
+    }
+
+    fn pass(&self) -> io::Result<()> {
+        match self.next() {
+            None => Ok(()),
+            Some(Harm::Once(kind) | Harm::Forever(kind)) => Err(kind.into()),
+            Some(Harm::Torn) => Err(io::Error::other("the power is out")),
+        }
+    }
+}
+
+struct BadDisk(Rc<Fate>);
+struct BadFile(Rc<Fate>, Box<dyn VfsFile>);
+
+impl VfsFile for BadFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.1.read_at(buffer, offset)
+    }
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let first = self.0.count.get() + 1 == self.0.at.get();
+        if self.0.harm.get() == Some(Harm::Torn) && first {
+            self.1.write_at(&bytes[..bytes.len() / 2], offset)?;
+        }
+        self.0.pass()?;
+        self.1.write_at(bytes, offset)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.0.pass()?;
+        self.1.sync()
+    }
+}
+
+impl Vfs for BadDisk {
+    fn open(&self, path: &Path, write: bool) -> io::Result<Box<dyn VfsFile>> {
+        Ok(Box::new(BadFile(Rc::clone(&self.0), RealVfs.open(path, write)?)))
+    }
+    fn create(&self, path: &Path, mode: u32) -> io::Result<Box<dyn VfsFile>> {
+        self.0.pass()?;
+        Ok(Box::new(BadFile(Rc::clone(&self.0), RealVfs.create(path, mode)?)))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.pass()?;
+        RealVfs.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.pass()?;
+        RealVfs.remove(path)
+    }
+    fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+        RealVfs.set_owner(path, uid, gid)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.pass()?;
+        RealVfs.sync_dir(path)
+    }
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        RealVfs.create_dir(path)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        RealVfs.list(path)
+    }
+}
+
+/// An update over a running version 1, with harm at the n-th operation on the disk; then the
+/// device boots with a good disk. Says whether the harm was reached.
+fn update_with(harm: Harm, nth: u64) -> bool {
+    let fate = Rc::new(Fate::default());
+    let mut bench = Bench::new();
+    let agent = bench.daemon();
+    agent.apply(&Recipe::new(1).file("a").build(&bench)).unwrap();
+    agent.stop();
+    bench.vfs = Rc::new(BadDisk(Rc::clone(&fate)));
+    let agent = bench.daemon();
+    fate.at.set(fate.count.get() + nth);
+    fate.harm.set(Some(harm));
+    let two = Recipe::new(2).file("b").build(&bench);
+    let result = agent.apply(&two);
+    let reached = fate.fired.get() > 0;
+    agent.stop();
+    let place = format!("{harm:?} at {nth}: {result:?}");
+
+    bench.fake.reboot();
+    bench.host.boot.set(2);
+    bench.vfs = Rc::new(RealVfs);
+    bench.host.forget_sleepers();
+    let agent = bench.daemon();
+    agent.pass_ms(600_000);
+    let app = agent.app("shop").unwrap();
+    assert_eq!(app.state, "running", "{place}");
+    if result.is_ok() {
+        // Acknowledged means durable.
+        assert_eq!(app.version.as_deref(), Some("2.0"), "{place}");
+    }
+    let web = if app.version.as_deref() == Some("2.0") { 2 } else { 1 };
+    assert_eq!(bench.running()["web"], web, "{place}");
+    assert_eq!(bench.fake.all_containers().len(), 2, "{place}");
+    let expected = if web == 2 { 30 } else { 0 };
+    assert_eq!(agent.apply_code(&two), expected, "{place}");
+    reached
+}
+
+fn at_every_operation(harm: Harm) {
+    let mut nth = 1;
+    while update_with(harm, nth) {
+        nth += 1;
+    }
+    assert!(nth > 30, "only {nth} operations: the test no longer reaches the update");
+}
+
+#[test]
+fn each_operation_fails_once() {
+    at_every_operation(Harm::Once(io::ErrorKind::Other));
+}
+
+#[test]
+fn the_disk_fills_for_good_at_each_operation() {
+    at_every_operation(Harm::Forever(io::ErrorKind::StorageFull));
+}
+
+#[test]
+fn each_write_is_torn_by_a_power_cut() {
+    at_every_operation(Harm::Torn);
+}
+
+#[test]
+fn a_state_that_cannot_be_written_is_read_only_and_what_runs_goes_on() {
+    let fate = Rc::new(Fate::default());
+    let mut bench = Bench::new();
+    bench.vfs = Rc::new(BadDisk(Rc::clone(&fate)));
+    let agent = bench.daemon();
+    agent.apply(&Recipe::new(1).build(&bench)).unwrap();
+    // Whatever is synced from here on fails: objects are stored before the record.
+    fate.at.set(fate.count.get() + 1);
+    fate.harm.set(Some(Harm::Forever(io::ErrorKind::Other)));
+    assert_eq!(agent.apply_code(&Recipe::new(2).build(&bench)), 1);
+    assert!(bench.fake.crash("shop", "web", 1));
+    agent.pass_ms(10_000);
+    assert_eq!(bench.running().len(), 2, "still supervised");
+}
+
+#[test]
+fn a_copied_disk_is_noticed() {
+    let mut bench = Bench::new();
+    let agent = bench.daemon();
+    agent.apply(&Recipe::new(1).build(&bench)).unwrap();
+    agent.stop();
+    bench.config.device_id = Some("test-2".parse().unwrap());
+    let slots = bench.slots();
+    let failure = bench.try_agent(super::super::Mode::Daemon).err().unwrap();
+    assert!(failure.message.contains("another device") && !failure.hint.is_empty(), "{failure:?}");
+    assert_eq!(bench.slots(), slots);
+}
+
+#[test]
+fn a_lost_state_is_rebuilt_from_what_runs() {
+    let bench = Bench::new();
+    let agent = bench.daemon();
+    agent.apply(&Recipe::new(1).build(&bench)).unwrap();
+    agent.apply(&Recipe::new(2).build(&bench)).unwrap();
+    agent.stop();
+    for slot in ["state.a", "state.b"] {
+        fs::write(bench.config.state_dir.join(slot), [0xa5; 4096]).unwrap();
+    }
+    let starts = |bench: &Bench| {
+        let calls = bench.fake.calls();
+        calls.iter().filter(|call| call.op.is_effect() && call.subject.starts_with("coracle-")).count()
+    };
+    let before = starts(&bench);
+    let agent = bench.daemon();
+    agent.pass_ms(10_000);
+    let app = agent.app("shop").unwrap();
+    assert_eq!((app.version.as_deref(), app.state.as_str()), (Some("2.0"), "running"));
+    assert_eq!(starts(&bench), before, "what runs was left alone");
+    assert_eq!(bench.running().values().copied().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(agent.apply_code(&Recipe::new(1).build(&bench)), 10, "the floor holds");
+    assert_eq!(agent.apply_code(&Recipe::new(2).build(&bench)), 30);
+    assert_eq!(agent.apply_code(&Recipe::new(3).build(&bench)), 0);
+}
+
+#[test]
+fn without_its_key_an_app_is_left_alone() {
+    let bench = Bench::new();
+    let agent = bench.daemon();
+    agent.apply(&Recipe::new(1).build(&bench)).unwrap();
+    agent.stop();
+    let key = bench.config.keys_dir.join("release.pub");
+    let text = fs::read(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    let agent = bench.daemon();
+    assert_eq!(bench.running().len(), 2);
+    assert_eq!(agent.app("shop").unwrap().state, "failed");
+    assert_eq!(agent.ask(Request::Remove { app: "shop".into() }).map(|_| ()), Ok(()), "it can be removed");
+    fs::write(&key, text).unwrap();
+    assert_eq!(agent.apply_code(&Recipe::new(2).build(&bench)), 0);
+}
