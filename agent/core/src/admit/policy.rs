@@ -74,13 +74,13 @@ pub const PROTECTED: [&str; 22] = [
 ];
 
 /// Beginnings of the names in `/dev` that lead to disks, memory or the kernel's insides.
-const DEVICES_DENIED: [&str; 14] = [
+pub(super) const DEVICES_DENIED: [&str; 14] = [
     "block", "disk", "dm-", "kmem", "kmsg", "loop", "mapper", "mem", "mmcblk", "mtd", "nvme",
     "port", "sd", "ubi",
 ];
 
 /// Capabilities that are as good as being root on the device (capabilities(7)).
-const CAPABILITIES_DENIED: [&str; 11] = [
+pub(super) const CAPABILITIES_DENIED: [&str; 11] = [
     "ALL",
     "BPF",
     "DAC_READ_SEARCH",

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use bundle::manifest::{BindMount, Device, NetworkMode, Service};
 
+use crate::admit::policy::{CAPABILITIES_DENIED, DEVICES_DENIED};
 use crate::admit::{LocalPolicy, NotAdmitted, PROTECTED, policy};
 use crate::fixtures::{manifest, service, text};
 
@@ -292,4 +293,22 @@ fn policy_refusals_say_what_is_allowed() {
     );
     let refusal = ask(&local, |service| service.privileged = true).unwrap_err();
     assert!(refusal.hint().contains("policy file"));
+}
+
+#[test]
+fn the_docs_list_what_is_denied() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/policy.toml.md");
+    let docs = std::fs::read_to_string(path).unwrap();
+    let listed = |after: &str| -> Vec<String> {
+        let (_, list) = docs.split_once(after).unwrap();
+        let (list, _) = list.split_once(".\n").unwrap();
+        list.split('`')
+            .skip(1)
+            .step_by(2)
+            .map(String::from)
+            .collect()
+    };
+    assert_eq!(listed("Protected paths:"), PROTECTED);
+    assert_eq!(listed("names in `/dev`:"), DEVICES_DENIED);
+    assert_eq!(listed("Capabilities that equal root:"), CAPABILITIES_DENIED);
 }
