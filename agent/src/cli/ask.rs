@@ -14,7 +14,7 @@ use crate::api::{Failure, Reply, Request, Update};
 use crate::config::Config;
 use crate::control::Client;
 use crate::engine::{self, Engine, Mode};
-use crate::exit;
+use crate::{exit, render};
 
 /// What an interrupt means to whoever waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +48,18 @@ impl<E: Into<Failure>> From<E> for Stopped {
 pub(super) fn ask(config: Config, request: Request, terminal: &Terminal) -> Result<u8, Failure> {
     let signals = Signals::take().map_err(|e| failed(format!("no signals: {e}"), ""))?;
     let streamed = matches!(request, Request::Logs { .. });
+    let done = match &request {
+        Request::Remove { app } => render::removed(app),
+        _ => String::new(),
+    };
     let changes = mode(&request) == Mode::OneShot;
     let executor = Rc::new(LocalExecutor::new());
     let asked = answer(config, request, &executor, &signals, terminal);
     match smol::block_on(executor.run(asked)) {
         Ok(reply) => {
-            terminal.reply(&reply, streamed);
+            if !streamed {
+                terminal.reply(&reply, &done);
+            }
             Ok(code(&reply))
         }
         Err(Stopped::Interrupted) if streamed => Ok(exit::DONE),

@@ -67,16 +67,13 @@ fn run(invocation: Invocation, terminal: &Terminal) -> u8 {
         Err(error) => return terminal.failure(&error.into()),
     };
     let is_daemon = invocation.ask == Ask::Run;
-    let usual = if is_daemon {
-        config.log_level
-    } else {
-        LevelFilter::Warn
+    // What goes wrong in a request is in its answer; the log would say it twice.
+    let usual = match invocation.verbose {
+        _ if is_daemon => config.log_level,
+        0 => LevelFilter::Off,
+        _ => LevelFilter::Warn,
     };
-    let to_journal = is_daemon && std::env::var_os("JOURNAL_STREAM").is_some();
-    logging::start(
-        level(usual, invocation.quiet, invocation.verbose),
-        to_journal,
-    );
+    logging::start(level(usual, invocation.quiet, invocation.verbose));
     let done = match invocation.ask {
         Ask::Run => daemon::run(config).map(|()| exit::DONE),
         Ask::Verify { bundle, any_target } => ask::verify(&config, &bundle, any_target, terminal),

@@ -86,12 +86,12 @@ impl Terminal {
         }
     }
 
-    /// Prints the answer; `streamed` if the updates were all of it.
-    pub(super) fn reply(&self, reply: &Reply, streamed: bool) {
-        match (self.json, streamed) {
-            (_, true) => self.clear(),
-            (true, _) => self.print(&render::reply_json(reply)),
-            (false, _) => self.print(&render::reply(reply, self.out)),
+    /// Prints the answer; for people, `done` stands for [`Reply::Done`].
+    pub(super) fn reply(&self, reply: &Reply, done: &str) {
+        match reply {
+            _ if self.json => self.print(&render::reply_json(reply)),
+            Reply::Done => self.print(done),
+            _ => self.print(&render::reply(reply, self.out)),
         }
     }
 

@@ -102,8 +102,10 @@ impl Server {
             let (handler, place) = (handler.clone(), Place::take(&open));
             executor
                 .spawn(async move {
-                    if let Err(e) = converse(stream, &*handler, place.is_some()).await {
-                        log::debug!("control: {e}");
+                    match converse(stream, &*handler, place.is_some()).await {
+                        Ok(()) => {}
+                        Err(ControlError::Broken) => log::debug!("control: a client went away"),
+                        Err(e) => log::warn!("control: {e}"),
                     }
                     drop(place);
                 })

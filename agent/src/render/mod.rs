@@ -25,6 +25,7 @@ pub(crate) use json::verified as verified_json;
 pub(crate) use json::{failure as failure_json, log_line as log_json, reply as reply_json};
 pub(crate) use logs::log_line;
 pub(crate) use progress::{ProgressText, words as step_words};
+pub(crate) use update::removed;
 pub(crate) use verify::verified;
 
 /// How to print.

@@ -40,10 +40,11 @@ fn app(app: &AppView, style: Style) -> String {
     let version = match (&app.version, app.seq) {
         (Some(version), Some(seq)) => format!("{} (seq {seq})", text(version)),
         (Some(version), None) => text(version).into_owned(),
-        _ => "not committed yet".into(),
+        _ => String::new(),
     };
     let state = style.paint(state_tone(&app.state), &text(&app.state));
-    let mut out = format!("{} {version}: {state}\n", text(&app.app));
+    let blank = if version.is_empty() { "" } else { " " };
+    let mut out = format!("{}{blank}{version}: {state}\n", text(&app.app));
     let mut rows = Vec::new();
     if let Some(last) = &app.last_update {
         rows.push(vec![plain("last update"), last_update(last)]);

@@ -116,6 +116,22 @@ No apps: `agent apply BUNDLE` brings in the first.
 }
 
 #[test]
+fn status_of_an_app_that_is_not_committed() {
+    let app = AppView {
+        version: None,
+        seq: None,
+        generation: None,
+        state: "stopped".into(),
+        last_update: None,
+        services: vec![],
+        previous: None,
+        ..kiosk()
+    };
+    let shown = reply(&status(vec![app]), PLAIN);
+    assert!(shown.ends_with("\nkiosk: stopped\n"), "{shown}");
+}
+
+#[test]
 fn colours_only_where_allowed() {
     let painted = reply(&status(vec![kiosk()]), Style { color: true });
     assert!(
@@ -265,6 +281,7 @@ fn the_end_of_an_update_is_one_sentence_or_two() {
         &applied(None, &[("nginx", "create")]),
         "kiosk 2.0 runs now. nginx created.\n",
     );
+    check(&removed("kiosk"), "kiosk is removed. Its volumes stay.\n");
     check(
         &applied(Some("1.0"), &[("nginx", "remove")]),
         "kiosk 2.0 is in place and runs nothing (was 1.0). nginx removed.\n",

@@ -3,6 +3,11 @@
 use crate::api::AppliedView;
 use crate::escape::text;
 
+/// `kiosk is removed. Its volumes stay.`
+pub(crate) fn removed(app: &str) -> String {
+    format!("{} is removed. Its volumes stay.\n", text(app))
+}
+
 /// `kiosk 2.0 runs now (was 1.0). mosquitto kept, nginx replaced.`
 pub(super) fn applied(applied: &AppliedView) -> String {
     let runs = applied
