@@ -85,6 +85,17 @@ impl Content {
 ///
 /// The newest good record wins. The other slot is repaired if it is not good, or if going by it
 /// would let a security fact fall ([`needs_both`]), or if it is more than one record behind.
+///
+/// ```
+/// use agent_core::record::{Record, Slot};
+/// use agent_core::slots::{Choice, SlotRead, choose};
+/// let record = Record::first([7; 32]);
+/// let a = record.encode(Slot::A);
+/// let torn = &record.encode(Slot::B)[..4000];
+/// let choice = choose(SlotRead::Bytes(&a), SlotRead::Bytes(torn), [7; 32]);
+/// let expected = Choice::Use { record: Box::new(record), from: Slot::A, repair: Some(Slot::B) };
+/// assert_eq!(choice, expected);
+/// ```
 pub fn choose(a: SlotRead<'_>, b: SlotRead<'_>, device: [u8; 32]) -> Choice {
     match (Content::new(a, Slot::A), Content::new(b, Slot::B)) {
         (Content::Good(record), _) | (_, Content::Good(record)) if record.device != device => {

@@ -140,8 +140,21 @@ impl core::error::Error for Illegal {}
 /// `now` is in seconds since 1970-01-01 UTC and goes into outcomes only; no transition depends on
 /// the clock.
 ///
+/// A crash after the new state is durable and before its effects are carried out costs nothing:
+/// [`Event::Started`] brings them again.
+///
 /// # Errors
 /// [`Illegal`] if the event makes no sense here; `state` then stays as it was.
+///
+/// ```
+/// use agent_core::{AppState, Effect, Event, Illegal, Phase, step};
+/// let app = AppState::new(bundle::AppName::new("kiosk")?);
+/// assert_eq!(step(&app, Event::RollbackAsked, 0), Err(Illegal::NotInstalled));
+/// let (app, effects) = step(&app, Event::Started, 0)?;
+/// assert_eq!(effects, [Effect::Reconcile(None), Effect::Collect]);
+/// assert_eq!(app.phase, Phase::Idle);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 pub fn step(state: &AppState, event: Event, now: u64) -> Result<(AppState, Vec<Effect>), Illegal> {
     let mut next = state.clone();
     let effects = transition::transition(&mut next, event, now)?;
