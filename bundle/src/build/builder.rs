@@ -160,7 +160,11 @@ impl Builder {
         let spool_error = |error| BuildError::Spool(packed.clone(), error);
         let mut source = File::open(path).map_err(spool_error)?;
         let mut out = BufWriter::new(File::create(&packed).map_err(spool_error)?);
-        compress(&mut source, bytes, level, &mut out, progress)?;
+        compress(&mut source, bytes, level, &mut out, progress).map_err(|error| match error {
+            // Both ends of the compressor are in the spool folder.
+            BuildError::Source(error) | BuildError::Output(error) => spool_error(error),
+            error => error,
+        })?;
         let file = out
             .into_inner()
             .map_err(|error| spool_error(error.into_error()))?;

@@ -46,7 +46,18 @@ pub(super) fn compress(
     out: &mut dyn Write,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), BuildError> {
-    let mut context = context(level, bytes).map_err(zstd_error)?;
+    let workers = std::thread::available_parallelism().map_or(1, |n| n.get().min(16) as u32);
+    let context = context(level, bytes, workers).map_err(zstd_error)?;
+    compress_with(context, source, bytes, out, progress)
+}
+
+fn compress_with(
+    mut context: CCtx<'static>,
+    source: &mut dyn Read,
+    bytes: u64,
+    out: &mut dyn Write,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), BuildError> {
     let mut input = vec![0; CHUNK_BYTES];
     let mut output = vec![0; CCtx::out_size()];
     let mut done = 0u64;
@@ -80,13 +91,14 @@ pub(super) fn compress(
     }
 }
 
-fn context(level: u8, bytes: u64) -> Result<CCtx<'static>, usize> {
+/// A compressor with at least one worker: without any, zstd does not cut its work into jobs, and
+/// gives other bytes.
+fn context(level: u8, bytes: u64, workers: u32) -> Result<CCtx<'static>, usize> {
     let mut context = CCtx::create();
     context.set_parameter(CParameter::CompressionLevel(i32::from(level.clamp(1, 19))))?;
     context.set_parameter(CParameter::WindowLog(ZSTD_WINDOW_LOG_MAX))?;
     context.set_parameter(CParameter::ChecksumFlag(false))?;
     context.set_parameter(CParameter::ContentSizeFlag(true))?;
-    let workers = std::thread::available_parallelism().map_or(1, |n| n.get().min(16) as u32);
     context.set_parameter(CParameter::NbWorkers(workers))?;
     context.set_pledged_src_size(Some(bytes))?;
     Ok(context)
@@ -108,4 +120,25 @@ fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
         }
     }
     Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_processors_does_not_change_the_bytes() {
+        // Several jobs (of 8 MiB), with repeats within reach and out of it.
+        let line = |i: u32| format!("{} coracle {}\n", i.wrapping_mul(2_654_435_761), i % 1000);
+        let plain: Vec<u8> = (0..1_000_000).flat_map(|i| line(i).into_bytes()).collect();
+        assert!(plain.len() > 20 << 20);
+        let [one, two, five] = [1, 2, 5].map(|workers| {
+            let context = context(3, plain.len() as u64, workers).unwrap();
+            let mut out = Vec::new();
+            let bytes = plain.len() as u64;
+            compress_with(context, &mut &plain[..], bytes, &mut out, &mut |_| {}).unwrap();
+            out
+        });
+        assert!(one == two && two == five);
+    }
 }
