@@ -149,7 +149,8 @@ pub static COMMANDS: [Command; 11] = [
             "Starts what the device should run, restarts what crashes, and takes requests from \
              the other commands on its control socket. Under systemd it reports when it is \
              ready, what it does, and that it is alive.",
-            "Containers keep running when it ends, and a later one takes them up again.",
+            "Containers keep running when it ends, and a later one takes them up again. Where the \
+             container runtime does not answer, it says so and tries again.",
         ],
         flags: &[],
         examples: &[
@@ -162,7 +163,7 @@ pub static COMMANDS: [Command; 11] = [
                 "a second one, beside it, that logs more",
             ),
         ],
-        codes: &[exit::RUNTIME_UNREACHABLE],
+        codes: &[],
     },
     Command {
         name: "apply",
