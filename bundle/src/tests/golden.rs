@@ -102,3 +102,40 @@ fn the_oci_manifest_of_an_image_is_written_as_ever() {
     assert_eq!(digest, crate::Digest::of(&json));
     assert!(oci::image_manifest(&sample(), crate::manifest::ImageId(2)).is_none());
 }
+
+/// The bytes that a line of the specification's example shows: where they begin, those before
+/// the `…`, and those after it.
+fn shown(line: &str) -> Option<(usize, Vec<u8>, Vec<u8>)> {
+    let (offset, rest) = line.split_once("  ")?;
+    let offset = usize::from_str_radix(offset, 16).ok()?;
+    let (before, after) = match rest.split("   ").next()?.split_once('…') {
+        Some(halves) => halves,
+        None => (rest.split("   ").next()?, ""),
+    };
+    let bytes = |text: &str| {
+        text.split_whitespace()
+            .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+            .collect()
+    };
+    Some((offset, bytes(before), bytes(after)))
+}
+
+#[test]
+fn the_example_of_the_specification_is_the_file_byte_for_byte() {
+    let file = fs::read(path("retired.bin")).unwrap();
+    let text = fs::read_to_string(path("../../../docs/bundle-format.md")).unwrap();
+    let example = text.split("### Example").nth(1).unwrap();
+    let lines: Vec<_> = example.lines().filter_map(shown).collect();
+    assert!(lines.len() > 15);
+    for (i, (offset, before, after)) in lines.iter().enumerate() {
+        let end = lines.get(i + 1).map_or(file.len(), |next| next.0);
+        let bytes = &file[*offset..end];
+        assert!(bytes.starts_with(before), "at {offset:x}");
+        assert!(bytes.ends_with(after), "at {offset:x}");
+        let whole = after.is_empty();
+        assert!(
+            !whole || bytes.len() == before.len(),
+            "at {offset:x}: not all is shown"
+        );
+    }
+}
