@@ -101,7 +101,7 @@ fn build_one(target: &'static Target, zig: &Zig) -> Result<Built> {
             "-Zbuild-std-features=optimize_for_size",
         ])
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags()?.join("\x1f"));
+        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(target)?.join("\x1f"));
     zig.configure(target, &mut cargo)?;
     shell::run(&mut cargo)?;
 
@@ -123,11 +123,11 @@ pub(crate) fn dist(target: &Target) -> PathBuf {
     shell::root().join("dist").join(target.triple).join("agent")
 }
 
-/// Compiler flags for all targets.
-fn rust_flags() -> Result<Vec<String>> {
+/// Compiler flags: those of all targets, then the target's own.
+fn rust_flags(target: &Target) -> Result<Vec<String>> {
     let sysroot = shell::capture(shell::rustc().args(["--print", "sysroot"]))?;
     let remap = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
-    Ok(vec![
+    let mut flags = vec![
         // Zig brings musl and its start files; rustc's own would come twice.
         "-Clink-self-contained=no".to_owned(),
         // A panic traps at once: neither its message nor the code that formats it is linked.
@@ -139,5 +139,7 @@ fn rust_flags() -> Result<Vec<String>> {
         remap(&shell::root().to_string_lossy(), "/coracle"),
         remap(&shell::cargo_home().to_string_lossy(), "/cargo"),
         remap(sysroot.trim(), "/rust"),
-    ])
+    ];
+    flags.extend(target.rust_flags.iter().map(|flag| (*flag).to_owned()));
+    Ok(flags)
 }

@@ -96,6 +96,7 @@ mod tests {
             name: "host",
             triple: "host",
             zig: &[],
+            rust_flags: &[],
             machine: facts.machine,
             emulator: "",
         };
