@@ -84,7 +84,7 @@ impl Engine {
         loop {
             match notices.recv().await {
                 Ok(Notice::Progress(progress)) => updates(Update::Progress(progress)),
-                Ok(Notice::Ended { generation, result }) if generation == waits_for => {
+                Ok(Notice::Ended { generation, result }) if Some(generation) == waits_for => {
                     if self.mode == Mode::OneShot {
                         // What is left to do is done before the process goes.
                         app.at_rest().await;

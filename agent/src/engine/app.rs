@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use agent_core::{AppState, Event, GenerationId, step};
+use agent_core::{AppState, Event, Generation, step};
 use bundle::{AppName, Digest, ServiceName, VerifiedBundle};
 use smol::Task;
 use smol::channel::{Receiver, Sender};
@@ -76,7 +76,7 @@ pub(crate) struct Detail {
 pub(crate) struct Ask {
     pub(super) event: Event,
     pub(super) offer: Option<Rc<Offer>>,
-    pub(super) answer: Sender<Result<GenerationId, Failure>>,
+    pub(super) answer: Sender<Result<Option<Generation>, Failure>>,
 }
 
 /// What those who wait are told.
@@ -85,7 +85,8 @@ pub(crate) enum Notice {
     Progress(Progress),
     /// An update has ended.
     Ended {
-        generation: GenerationId,
+        /// All of it: numbers are used up only by what was staged whole.
+        generation: Generation,
         result: Box<Result<AppliedView, Failure>>,
     },
 }
@@ -170,13 +171,12 @@ impl App {
     }
 
     /// The generation whose end answers a wish that has just been taken.
-    pub(super) fn subject(&self, event: Event) -> GenerationId {
+    pub(super) fn subject(&self, event: Event) -> Option<Generation> {
         let state = self.state.borrow();
-        let of = match event {
+        match event {
             Event::RemoveAsked => state.current,
             _ => state.incoming(),
-        };
-        of.map_or(GenerationId(0), |generation| generation.id)
+        }
     }
 
     pub(super) fn set_busy(&self, busy: bool) {
@@ -204,7 +204,7 @@ impl App {
         engine: &Rc<Engine>,
         event: Event,
         offer: Option<Rc<Offer>>,
-    ) -> Result<GenerationId, Failure> {
+    ) -> Result<Option<Generation>, Failure> {
         // Who would have to wait for the end of an update is told at once.
         step(&self.state(), event, 0).map_err(failure::illegal)?;
         self.spawn(engine, None);

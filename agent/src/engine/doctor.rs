@@ -103,7 +103,7 @@ impl Engine {
                 let hint = "Remove what is not needed; `agent history` says which apps were updated.";
                 match free {
                     ..FREE_BYTES_MIN => failed(name, found, hint),
-                    ..FREE_BYTES_LOW => warning(name, found, hint),
+                    FREE_BYTES_MIN..FREE_BYTES_LOW => warning(name, found, hint),
                     _ => ok(name, found),
                 }
             }

@@ -180,7 +180,7 @@ impl Engine {
             return;
         };
         app.tell(&Notice::Ended {
-            generation: incoming.id,
+            generation: incoming,
             result: Box::new(Err(failed.clone())),
         });
         if let Phase::Staging { .. } = before.phase {

@@ -49,7 +49,7 @@ impl Engine {
             }
             _ => Err(failure::ended(app.name.as_str(), &version, kind, &services, detail.as_ref())),
         };
-        app.tell(&Notice::Ended { generation: generation.id, result: Box::new(result) });
+        app.tell(&Notice::Ended { generation, result: Box::new(result) });
     }
 
     /// What a generation's bundle calls itself and its services.

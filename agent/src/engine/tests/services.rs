@@ -147,7 +147,7 @@ fn a_newer_bundle_takes_the_place_of_one_that_is_being_staged() {
     assert_eq!(stall.fired(), 1);
     let app = agent.app("shop").unwrap();
     assert_eq!((app.state.as_str(), app.version.as_deref()), ("updating", Some("1.0")));
-    assert_eq!(agent.apply_code(&Recipe::new(3).build(&bench)), 0);
+    agent.apply(&Recipe::new(3).build(&bench)).unwrap();
     let failure = agent.run(apply).unwrap_err();
     assert!(failure.message.contains("a newer bundle took its place"), "{failure:?}");
     assert_eq!(bench.running()["web"], 2, "numbers are used up by what was staged whole");
