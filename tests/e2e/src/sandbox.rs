@@ -228,9 +228,9 @@ fn processes_of(folder: &Path) -> Result<Vec<Pid>> {
     Ok(found)
 }
 
-/// The mount points below a folder, innermost first.
+/// The mount points below a folder in this thread's namespace, innermost first.
 fn mounts_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    let table = fs::read_to_string("/proc/thread-self/mountinfo")?;
     let points = table
         .lines()
         .filter_map(|line| line.split(' ').nth(4))
