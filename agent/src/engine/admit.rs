@@ -22,7 +22,7 @@ use super::failure;
 use super::generation::{images, resolve_source};
 use super::host::{blocking, blocking_with_progress};
 use super::source::Source;
-use super::trouble::{LoadError, Trouble};
+use super::trouble::Trouble;
 use crate::api::{Failure, Progress, Step, Update};
 
 /// Space that is left for others on each file system: logs, other apps, the system itself.
@@ -187,7 +187,7 @@ impl Engine {
                 there.insert(image);
             }
         }
-        let running = self.running(&manifest.app)?;
+        let running = self.running(&manifest.app);
         let running = running.as_ref().map(|running| &running.app);
         let copied = match running {
             Some(_) => self.copy_bytes(&manifest.app, &manifest.policy.restore_on_rollback).await?,
@@ -196,13 +196,10 @@ impl Engine {
         Ok((Plan::new(running, &next, &|digest| there.contains(digest), manifest), copied))
     }
 
-    /// The committed generation of an app, if there is one.
-    ///
-    /// # Errors
-    /// [`LoadError`].
-    pub(crate) fn running(&self, app: &AppName) -> Result<Option<Rc<super::generation::Loaded>>, LoadError> {
-        let app = self.apps.borrow().get(app).cloned();
-        app.and_then(|app| app.state().current).map(|current| self.load(current)).transpose()
+    /// The committed generation of an app, if there is one that can be verified.
+    pub(crate) fn running(&self, app: &AppName) -> Option<Rc<super::generation::Loaded>> {
+        let app = self.apps.borrow().get(app).cloned()?;
+        self.load_if_trusted(&app, app.state().current?)
     }
 
     /// Whether the images fit into the runtime's store and the rest into the state folder.

@@ -45,6 +45,8 @@ impl Engine {
                     Ok(loaded) => loaded,
                     // Being staged: its head is the first thing to come.
                     Err(LoadError::Missing(_)) if state.incoming() == Some(generation) => continue,
+                    // Its key is gone: there is no way back to it.
+                    Err(LoadError::Refused(_)) if state.previous == Some(generation) => continue,
                     Err(error) => return Err(error.into()),
                 };
                 let manifest = loaded.manifest();

@@ -249,7 +249,7 @@ pub(crate) fn ended(
         OutcomeKind::RolledBack(cause) => failure(
             exit::ROLLED_BACK,
             format!("{app} {version} failed and was rolled back: {}", because(cause)),
-            format!("Look into `agent logs {app}` and `agent history`; the version before runs again."),
+            "Its last lines are in the agent's log; a corrected version needs a higher seq.",
         ),
         OutcomeKind::RollbackFailed(cause) => failure(
             exit::ROLLBACK_FAILED,
@@ -282,8 +282,8 @@ pub(crate) fn special_code(trouble: &Trouble) -> Option<u8> {
 pub(crate) fn cause_words(cause: Cause, services: &[ServiceName], words: Option<&str>) -> String {
     let name = |place: u8| services.get(usize::from(place)).map_or("a service", ServiceName::as_str);
     let kind = match cause {
-        Cause::Crashed { service, exit_code } => return format!("{} exited with code {exit_code}", name(service)),
-        Cause::Unhealthy { service } => return format!("the health check of {} failed", name(service)),
+        Cause::Crashed { service, exit_code } => &format!("{} exited with code {exit_code}", name(service)),
+        Cause::Unhealthy { service } => &format!("the health check of {} failed", name(service)),
         Cause::Dependency { service } => return format!("what {} depends on was not ready in time", name(service)),
         Cause::Interrupted => return "the device or the agent restarted too often during the trial".to_owned(),
         Cause::Operator => return "somebody asked for it".to_owned(),

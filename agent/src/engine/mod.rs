@@ -41,7 +41,7 @@ mod volumes;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use agent_core::AppState;
@@ -133,10 +133,23 @@ impl Engine {
         let bindings = bindings(config.device_id.as_ref());
         let write = mode != Mode::ReadOnly;
         let opened = StateFile::open(Rc::clone(&vfs), dir, &bindings, write);
-        let (state, lost) = match opened.map_err(|e| failure::state(&e, dir))? {
-            Opened::Good(state) => (state, false),
-            Opened::Lost(state) => (state, true),
+        let objects = Objects::new(Rc::clone(&vfs), dir.join("objects"));
+        let (mut state, lost, fresh) = match opened.map_err(|e| failure::state(&e, dir))? {
+            Opened::Good(state) => (state, false, false),
+            Opened::Lost(state) => (state, true, false),
+            Opened::Fresh(state) => {
+                // A record comes before the first object.
+                let lost = objects.names().is_ok_and(|names| !names.is_empty());
+                (state, lost, !lost)
+            }
         };
+        if write {
+            let made = make_folders(&*vfs, dir).map_err(|e| failure::io("the state folder", &e));
+            made?;
+            if fresh {
+                state.create().map_err(|e| failure::state(&e, dir))?;
+            }
+        }
         let time_floor = TimeFloor::new(admit::build_time(), host.now_ms());
         let engine = Rc::new(Self {
             time_floor: Cell::new(time_floor),
@@ -147,7 +160,7 @@ impl Engine {
             executor,
             lost: Cell::new(lost),
             state: RefCell::new(state),
-            objects: Objects::new(Rc::clone(&vfs), dir.join("objects")),
+            objects,
             history: History::new(Rc::clone(&vfs), dir.join("history.jsonl")),
             intents: Intents::new(Rc::clone(&vfs), dir.join("staging")),
             files: dir.join("files"),
@@ -174,8 +187,15 @@ impl Engine {
         if self.mode == Mode::ReadOnly {
             return;
         }
-        if self.lost.get() {
+        let mut attempts = 0;
+        while self.lost.get() {
             self.rebuild().await;
+            if self.lost.get() {
+                if self.mode != Mode::Daemon {
+                    return;
+                }
+                self.pause(&mut attempts).await;
+            }
         }
         for (name, _) in self.intents.open().unwrap_or_default() {
             self.app(&name);
@@ -224,5 +244,19 @@ impl Engine {
             // starts what has ended: harmless.
             let _ = crate::state::vfs::replace(&*self.vfs, &path, id.as_bytes(), 0o600);
         }
+    }
+}
+
+/// Makes the folders below the state folder, durably: what is synced into them later is lost if
+/// they are.
+fn make_folders(vfs: &dyn crate::state::vfs::Vfs, dir: &Path) -> std::io::Result<()> {
+    let folders = ["objects", "staging", "files", "volumes"].map(|name| dir.join(name));
+    for folder in &folders {
+        vfs.create_dir(folder)?;
+    }
+    vfs.sync_dir(dir)?;
+    match dir.parent() {
+        Some(parent) => vfs.sync_dir(parent),
+        None => Ok(()),
     }
 }

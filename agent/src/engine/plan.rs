@@ -35,7 +35,7 @@ impl Engine {
             Err(Rejected { failure, .. }) => return Err(failure),
         };
         let manifest = source.bundle().manifest();
-        let running = self.running(&manifest.app).map_err(|e| failure::trouble(&e.into()))?;
+        let running = self.running(&manifest.app);
         Ok(PlanView {
             app: manifest.app.to_string(),
             from: running.map(|running| running.manifest().version.to_string()),

@@ -16,8 +16,8 @@ use super::ours::{find, generation_of};
 use super::trouble::{LoadError, Trouble};
 
 impl Engine {
-    /// Rebuilds the record and makes it durable. If the runtime does not answer, the next start
-    /// tries again, and until then nothing is changed.
+    /// Rebuilds the record and makes it durable; if the runtime does not answer, nothing is changed
+    /// and the state stays lost.
     pub(crate) async fn rebuild(self: &Rc<Self>) {
         match self.try_rebuild().await {
             Ok(apps) => {

@@ -3,6 +3,8 @@
 //! Never touches a container that the generation before uses too, except to stop it while its
 //! volume is put back.
 
+use std::rc::Rc;
+
 use agent_core::Generation;
 
 use super::Engine;
@@ -50,6 +52,30 @@ impl Engine {
             {
                 self.stop_container(&app.name, container, service.service.stop_grace_s).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// A committed generation whose signature can still be verified; none, with a warning, if it
+    /// cannot be taken from the disk.
+    pub(super) fn load_if_trusted(&self, app: &App, generation: Generation) -> Option<Rc<Loaded>> {
+        let loaded = self.load(generation);
+        if let Err(error) = &loaded {
+            log::warn!("app={} generation={} cause={error}", app.name, generation.id);
+        }
+        loaded.ok()
+    }
+
+    /// Starts the containers that are left, without knowing what they should be: the key of the
+    /// version before is gone, but what it had created ran until this update.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub(super) async fn start_as_they_were(&self, app: &App) -> Result<(), Trouble> {
+        for container in self.ours(&app.name).await? {
+            let started = self.runtime.start(&container.id).await;
+            started.map_err(Trouble::runtime(format!("start {}", container.name)))?;
+            log::warn!("app={} phase=started container={}", app.name, container.name);
         }
         Ok(())
     }

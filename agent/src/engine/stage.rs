@@ -24,6 +24,9 @@ use crate::api::Step;
 use crate::state::Intent;
 use crate::state::vfs;
 
+/// How long an update that is past staging waits for a runtime that does not answer.
+const RUNTIME_WAIT_MS: u64 = 120_000;
+
 impl Engine {
     /// Brings `incoming` in. A crash in the middle leaves an open intent, which the next start
     /// undoes, and objects that the next collection removes.
@@ -51,9 +54,7 @@ impl Engine {
                 self.create_service(&next, place).await?;
             }
         }
-        // Files that containers mount were written just now.
-        let synced = self.vfs.sync_dir(&self.config.state_dir);
-        synced.map_err(Trouble::file("the state folder"))
+        Ok(())
     }
 
     /// Undoes what was staged when the agent or the device last went down, if anything was.
@@ -180,6 +181,26 @@ impl Engine {
         let info = self.runtime.info().await.map_err(Trouble::runtime("reach it"))?;
         self.rootless.set(info.rootless);
         Ok(info)
+    }
+
+    /// As [`Engine::runtime_info`], but gives a runtime that does not answer some time: at boot it
+    /// may come up after the agent, and that is no reason to give a good update up.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub(crate) async fn await_runtime(&self) -> Result<(), Trouble> {
+        let deadline_ms = self.host.now_ms().saturating_add(RUNTIME_WAIT_MS);
+        let mut attempts = 0;
+        loop {
+            match self.runtime_info().await {
+                Ok(_) => return Ok(()),
+                Err(trouble) if trouble.is_unreachable() && self.host.now_ms() < deadline_ms => {
+                    log::warn!("phase=waiting cause={trouble}");
+                    self.pause(&mut attempts).await;
+                }
+                Err(trouble) => return Err(trouble),
+            }
+        }
     }
 
     /// Writes the configuration files that a service mounts, those that are there already

@@ -27,15 +27,13 @@ impl Engine {
         to: Generation,
     ) -> Result<(), Trouble> {
         let next = self.load(to)?;
-        let running = match from {
-            Some(from) => Some(self.load(from)?),
-            None => None,
-        };
+        // One that cannot be verified any longer (its key is gone) is replaced like any other.
+        let running = from.and_then(|from| self.load_if_trusted(app, from));
         app.supervisor.stop().await;
-        self.runtime_info().await?;
+        self.await_runtime().await?;
         self.ensure_surroundings(&next).await?;
-        let copied = match &running {
-            Some(running) => self.copy_volumes(running, &next).await?,
+        let copied = match from {
+            Some(_) => self.copy_volumes(running.as_deref(), &next).await?,
             None => Vec::new(),
         };
         let stopped_here = |place: usize| {
@@ -67,16 +65,16 @@ impl Engine {
     ) -> Result<(), Trouble> {
         app.progress(Step::Rollback, "", 0, 0);
         app.supervisor.stop().await;
-        self.runtime_info().await?;
-        let back = match to {
-            Some(to) => Some(self.load(to)?),
-            None => None,
-        };
+        self.await_runtime().await?;
+        let back = to.and_then(|to| self.load_if_trusted(app, to));
         self.remove_failed(app, failed, back.as_deref()).await?;
-        let Some(back) = back else {
+        if to.is_none() {
             return Ok(());
-        };
+        }
         self.put_volumes_back(&app.name, failed.id).await?;
+        let Some(back) = back else {
+            return self.start_as_they_were(app).await;
+        };
         self.ensure_surroundings(&back).await?;
         // Whether a container was stopped for this update, or ended by itself before, cannot be
         // told any longer after a crash: all that does not run is started.

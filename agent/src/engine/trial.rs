@@ -5,17 +5,27 @@
 
 use std::rc::Rc;
 
+use agent_core::resolve::ResolvedService;
 use agent_core::trial::{Observation, Trial, Verdict};
 use agent_core::{Cause, Generation};
 use bundle::manifest::{Policy, SwitchMode};
+use runtime_shim::{LogLine, LogQuery};
 use smol::future::or;
 
 use super::Engine;
 use super::bring_up::How;
-use super::app::App;
+use super::app::{App, Detail};
 use super::driver::note;
+use super::generation::Loaded;
+use super::ours::find;
 use super::trouble::{Doing, Trouble};
 use crate::api::Step;
+use crate::escape;
+
+/// How many of the last lines of a service that failed go into the agent's own log.
+const LAST_LINES: u32 = 10;
+/// How many characters of the last one go into the history.
+const LAST_WORDS_MAX: usize = 200;
 
 /// How often those who wait are told how far the trial is, in milliseconds.
 const PROGRESS_MS: u64 = 500;
@@ -28,7 +38,7 @@ impl Engine {
     pub(crate) async fn try_out(self: &Rc<Self>, app: &Rc<App>, incoming: Generation) -> Result<(), Cause> {
         let prepared = async {
             let next = self.load(incoming)?;
-            self.runtime_info().await?;
+            self.await_runtime().await?;
             if app.recovering.get() {
                 self.bring_up_again(app, &next).await?;
             }
@@ -64,12 +74,43 @@ impl Engine {
             }
         };
         app.supervisor.listen(None);
+        if let Err(Cause::Crashed { service, .. } | Cause::Unhealthy { service }) = verdict {
+            self.note_last_words(app, &next, usize::from(service)).await;
+        }
         verdict
+    }
+
+    /// Keeps what a service that failed has last written: its container goes with the rollback.
+    async fn note_last_words(&self, app: &App, next: &Loaded, place: usize) {
+        let Some(service) = next.app.services.get(place) else {
+            return;
+        };
+        let name = &service.service.name;
+        let lines = self.last_lines(app, service).await.unwrap_or_default();
+        for line in &lines {
+            log::warn!("app={} service={name} log={}", app.name, escape::log_line(&line.text));
+        }
+        let last = lines.iter().rev().map(|line| line.text.trim()).find(|text| !text.is_empty());
+        if let Some(last) = last {
+            let words = format!("it last wrote: {}", last.chars().take(LAST_WORDS_MAX).collect::<String>());
+            app.detail.replace(Some(Detail { words, code: None }));
+        }
+    }
+
+    async fn last_lines(&self, app: &App, service: &ResolvedService) -> Option<Vec<LogLine>> {
+        let containers = self.ours(&app.name).await.ok()?;
+        let query = LogQuery { tail: Some(LAST_LINES), ..LogQuery::default() };
+        let mut stream = self.runtime.logs(&find(&containers, service)?.id, &query).await.ok()?;
+        let mut lines = Vec::new();
+        while let Some(line) = stream.next().await.ok()? {
+            lines.push(line);
+        }
+        Some(lines)
     }
 
     /// After a crash or a power cut in the trial: what is missing is made again, and after a boot
     /// everything is started; containers that ended by themselves are left to be counted.
-    async fn bring_up_again(&self, app: &App, next: &super::generation::Loaded) -> Result<(), Trouble> {
+    async fn bring_up_again(&self, app: &App, next: &Loaded) -> Result<(), Trouble> {
         self.ensure_surroundings(next).await?;
         let how = How {
             mode: SwitchMode::StopFirst,

@@ -15,6 +15,7 @@ use rustix::fs::{FileType, Mode, OFlags, XattrFlags};
 
 use super::Engine;
 use super::app::App;
+use super::bring_up::GRACE_S;
 use super::generation::Loaded;
 use super::host::blocking;
 use super::ours::{is_of, is_running};
@@ -27,24 +28,31 @@ impl Engine {
     ///
     /// # Errors
     /// [`Trouble`]; nothing of `to` has been started then.
-    pub(crate) async fn copy_volumes(&self, from: &Loaded, to: &Loaded) -> Result<Vec<VolumeName>, Trouble> {
+    pub(crate) async fn copy_volumes(
+        &self,
+        from: Option<&Loaded>,
+        to: &Loaded,
+    ) -> Result<Vec<VolumeName>, Trouble> {
         let app = &to.app.app;
-        let both = |volume: &&VolumeName| from.manifest().volumes.contains(volume);
-        let wanted: Vec<_> = to.manifest().policy.restore_on_rollback.iter().filter(both).cloned().collect();
+        let mut wanted = to.manifest().policy.restore_on_rollback.clone();
         if wanted.is_empty() {
             return Ok(wanted);
         }
+        // A volume that is new with `to` holds nothing yet. Of a generation that cannot be
+        // loaded it is not known what it had: all are copied.
+        wanted.retain(|volume| from.is_none_or(|from| from.manifest().volumes.contains(volume)));
         let folder = self.copies_of(app, to.generation.id);
         let lacking: Vec<_> = wanted.iter().filter(|volume| !folder.join(volume.as_str()).exists()).collect();
         if lacking.is_empty() {
             return Ok(wanted);
         }
         for container in self.ours(app).await?.iter().filter(|c| is_running(c)) {
-            let service = from.services().find(|(_, s)| is_of(container, &s.service.name));
-            if let Some((_, service)) = service
-                && lacking.iter().any(|volume| mounts_volume(service, volume))
-            {
-                self.stop_container(app, container, service.service.stop_grace_s).await?;
+            let services = from.iter().flat_map(|from| from.services());
+            let service = services.map(|(_, s)| s).find(|s| is_of(container, &s.service.name));
+            let mounts = service.is_none_or(|s| lacking.iter().any(|volume| mounts_volume(s, volume)));
+            if mounts {
+                let grace_s = service.map_or(GRACE_S, |s| s.service.stop_grace_s);
+                self.stop_container(app, container, grace_s).await?;
             }
         }
         self.vfs.create_dir(&folder).map_err(Trouble::file("the copies of volumes"))?;
@@ -61,7 +69,9 @@ impl Engine {
             done.await.and_then(|result| result).map_err(Trouble::file("the copy of a volume"))?;
             log::info!("app={app} generation={} phase=copied volume={volume}", to.generation.id);
         }
-        self.vfs.sync_dir(&folder).map_err(Trouble::file("the copies of volumes"))?;
+        for folder in folder.ancestors().take_while(|folder| *folder != self.config.state_dir) {
+            self.vfs.sync_dir(folder).map_err(Trouble::file("the copies of volumes"))?;
+        }
         Ok(wanted)
     }
 

@@ -48,6 +48,8 @@ impl std::error::Error for StateError {}
 pub(crate) enum Opened {
     /// A state that can be used.
     Good(StateFile),
+    /// There has never been one: [`StateFile::create`] makes it. Nothing has been written yet.
+    Fresh(StateFile),
     /// No usable record; this one starts over, under the binding of this device. Nothing has
     /// been written yet.
     Lost(StateFile),
@@ -68,8 +70,6 @@ impl StateFile {
     /// Reads both slots and repairs what needs it. `bindings` are the digests that may stand for
     /// this device; a new record is bound to the first. With `write` unset nothing is written,
     /// and [`StateFile::commit`] fails.
-    ///
-    /// A device that has no state yet gets both slots, in full size and durable.
     ///
     /// # Errors
     /// [`StateError::Clone`], [`StateError::Open`].
@@ -107,12 +107,7 @@ impl StateFile {
                 Ok(Opened::Good(file))
             }
             Choice::Clone { .. } => Err(StateError::Clone),
-            Choice::Fresh => {
-                if write {
-                    file.prepare()?;
-                }
-                Ok(Opened::Good(file))
-            }
+            Choice::Fresh => Ok(Opened::Fresh(file)),
             // Damaged slots stay for whoever looks into it, until the record is rebuilt.
             _ => Ok(Opened::Lost(file)),
         }
@@ -194,8 +189,12 @@ impl StateFile {
         })
     }
 
-    /// Makes both slots, in full size, so that no commit ever needs a new block.
-    fn prepare(&self) -> Result<(), StateError> {
+    /// Makes both slots, in full size, so that no commit ever needs a new block, and the first
+    /// record in both. From here on, slots without a record are slots that were lost.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn create(&mut self) -> Result<(), StateError> {
         let open = |error| StateError::Open(self.folder.clone(), error);
         self.vfs.create_dir(&self.folder).map_err(open)?;
         for slot in [Slot::A, Slot::B] {
@@ -204,7 +203,8 @@ impl StateFile {
             let made = made.and_then(|file| write_through(&*file, &[0; RECORD_BYTES]));
             made.map_err(|error| StateError::Open(path, error))?;
         }
-        self.vfs.sync_dir(&self.folder).map_err(open)
+        self.vfs.sync_dir(&self.folder).map_err(open)?;
+        self.commit(self.record.clone())
     }
 }
 

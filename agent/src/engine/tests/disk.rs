@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use runtime_shim::fake::Fault;
+
 use super::bench::{Bench, Recipe};
 use crate::api::Request;
 use crate::state::vfs::{RealVfs, Vfs, VfsFile};
@@ -196,21 +198,39 @@ fn a_copied_disk_is_noticed() {
 }
 
 #[test]
-fn a_lost_state_is_rebuilt_from_what_runs() {
+fn damaged_slots_are_rebuilt_from_what_runs() {
+    rebuilt(false);
+}
+
+#[test]
+fn slots_that_are_gone_are_rebuilt_from_what_runs() {
+    rebuilt(true);
+}
+
+fn rebuilt(gone: bool) {
     let bench = Bench::new();
     let agent = bench.daemon();
     agent.apply(&Recipe::new(1).build(&bench)).unwrap();
     agent.apply(&Recipe::new(2).build(&bench)).unwrap();
     agent.stop();
     for slot in ["state.a", "state.b"] {
-        fs::write(bench.config.state_dir.join(slot), [0xa5; 4096]).unwrap();
+        let path = bench.config.state_dir.join(slot);
+        if gone { fs::remove_file(path) } else { fs::write(path, [0xa5; 4096]) }.unwrap();
     }
     let starts = |bench: &Bench| {
         let calls = bench.fake.calls();
         calls.iter().filter(|call| call.op.is_effect() && call.subject.starts_with("coracle-")).count()
     };
     let before = starts(&bench);
-    let agent = bench.daemon();
+    // Not before the runtime has been asked what runs.
+    let down = bench.fake.inject(Fault::unreachable());
+    let agent = bench.agent(super::super::Mode::Daemon);
+    let engine = Rc::clone(&agent.engine);
+    let start = agent.spawn(async move { engine.start().await });
+    agent.settle();
+    assert_eq!(agent.apply_code(&Recipe::new(3).build(&bench)), 1);
+    down.release();
+    agent.run(start);
     agent.pass_ms(10_000);
     let app = agent.app("shop").unwrap();
     assert_eq!((app.version.as_deref(), app.state.as_str()), (Some("2.0"), "running"));

@@ -50,9 +50,11 @@ fn a_crash_in_the_trial_rolls_back_and_one_after_it_is_restarted() {
     let agent = bench.daemon();
     agent.apply(&Recipe::new(1).build(&bench)).unwrap();
     let crash = bench.fake.service("shop", "web").generation(2).exits_on_start(3);
+    bench.fake.service("shop", "web").prints(runtime_shim::Stream::Stderr, "cannot open /dev/gpio");
     let failure = agent.apply(&Recipe::new(2).build(&bench)).unwrap_err();
     assert_eq!(failure.code, 20);
     assert!(failure.message.contains("web exited with code 3"), "{}", failure.message);
+    assert!(failure.message.contains("cannot open /dev/gpio"), "{}", failure.message);
     assert!(crash.fired() > 0);
     assert_eq!(bench.running(), running(&[("web", 1), ("db", 1)]));
 
@@ -208,4 +210,47 @@ fn settings_make_a_new_generation_of_the_same_bundle() {
     assert_eq!((app.seq, app.generation), (Some(1), Some(2)));
     assert_eq!(bench.running(), running(&[("web", 2), ("db", 1)]));
     assert!(rendered(&bench, "greeting = hi\n") && rendered(&bench, "greeting = hello\n"));
+}
+
+#[test]
+fn keys_can_be_exchanged_between_two_versions() {
+    for broken in [false, true] {
+        let mut bench = Bench::new();
+        let agent = bench.daemon();
+        agent.apply(&Recipe::new(1).build(&bench)).unwrap();
+        let (secret, public) = bundle::build::key::generate(None).unwrap();
+        std::fs::write(bench.config.keys_dir.join("release.pub"), public).unwrap();
+        bench.key = bundle::build::SecretKey::from_text(&secret, || unreachable!()).unwrap();
+        if broken {
+            bench.fake.service("shop", "web").generation(2).exits_on_start(1);
+        }
+        let code = agent.apply_code(&Recipe::new(2).build(&bench));
+        assert_eq!(code, if broken { 20 } else { 0 });
+        let web = if broken { 1 } else { 2 };
+        assert_eq!(bench.running(), running(&[("web", web), ("db", 1)]), "broken: {broken}");
+        assert_eq!(agent.apply_code(&Recipe::new(3).build(&bench)), 0, "broken: {broken}");
+    }
+}
+
+#[test]
+fn a_runtime_that_comes_up_late_does_not_end_a_trial() {
+    let bench = Bench::new();
+    let agent = bench.daemon();
+    agent.apply(&Recipe::new(1).build(&bench)).unwrap();
+    let (engine, two) = (std::rc::Rc::clone(&agent.engine), Recipe::new(2).build(&bench));
+    let apply = agent.spawn(async move { engine.handle(Request::Apply { bundle: two }, &|_| {}).await });
+    agent.settle();
+    assert_eq!(agent.app("shop").unwrap().state, "trial");
+    drop(apply);
+    agent.stop();
+    bench.fake.reboot();
+    bench.host.boot.set(2);
+    let down = bench.fake.inject(Fault::unreachable());
+    let agent = bench.daemon();
+    agent.pass_ms(30_000);
+    assert!(down.fired() > 1);
+    down.release();
+    agent.pass_ms(120_000);
+    assert_eq!(agent.app("shop").unwrap().version.as_deref(), Some("2.0"));
+    assert_eq!(bench.running(), running(&[("web", 2), ("db", 1)]));
 }
