@@ -51,7 +51,10 @@ pub(crate) struct Rejected {
 
 impl From<Failure> for Rejected {
     fn from(failure: Failure) -> Self {
-        Self { failure, manifest: None }
+        Self {
+            failure,
+            manifest: None,
+        }
     }
 }
 
@@ -60,11 +63,18 @@ impl Engine {
     ///
     /// # Errors
     /// [`Rejected`].
-    pub(crate) async fn admit(self: &Rc<Self>, path: &Path, updates: &dyn Fn(Update)) -> Result<Offer, Rejected> {
+    pub(crate) async fn admit(
+        self: &Rc<Self>,
+        path: &Path,
+        updates: &dyn Fn(Update),
+    ) -> Result<Offer, Rejected> {
         let source = self.open_source(path).await?;
         let bundle = source.shared_bundle();
         let manifest = bundle.manifest();
-        let known = |failure| Rejected { failure, manifest: Some(manifest.clone()) };
+        let known = |failure| Rejected {
+            failure,
+            manifest: Some(manifest.clone()),
+        };
         let (values, generation, admitted) = self.examine(&source).map_err(known)?;
         // Before it is called current, too: whoever brings a damaged copy should know.
         self.verify_payload(&source, updates).await.map_err(known)?;
@@ -77,11 +87,19 @@ impl Engine {
             Admitted::UnderWay => return Err(known(failure::under_way(manifest.app.as_str()))),
         }
         // The runtime is asked what it has: it has to answer from here on.
-        self.runtime_info().await.map_err(|t| known(failure::trouble(&t)))?;
+        self.runtime_info()
+            .await
+            .map_err(|t| known(failure::trouble(&t)))?;
         let planned = self.plan_for(&source, &values).await;
         let (plan, copy_bytes) = planned.map_err(|t| known(failure::trouble(&t)))?;
         self.check_space(&plan, copy_bytes).await.map_err(known)?;
-        Ok(Offer { source, values, generation, plan, copy_bytes })
+        Ok(Offer {
+            source,
+            values,
+            generation,
+            plan,
+            copy_bytes,
+        })
     }
 
     /// Opens a bundle and verifies its head.
@@ -93,7 +111,9 @@ impl Engine {
         let owned = path.to_path_buf();
         let opened = blocking(&*self.host, move || Source::open(&owned, &trust)).await;
         let opened = opened.map_err(|e| failure::io("the bundle", &e))?;
-        opened.map(Arc::new).map_err(|refused| failure::refused_at(path, &refused))
+        opened
+            .map(Arc::new)
+            .map_err(|refused| failure::refused_at(path, &refused))
     }
 
     /// Everything that the signed head alone decides.
@@ -102,7 +122,10 @@ impl Engine {
         self.check_target(manifest)?;
         let policy = self.local_policy()?;
         admit::policy(manifest, &policy).map_err(|e| failure::not_admitted(&e))?;
-        manifest.services.iter().try_for_each(|service| self.check_binds(service))?;
+        manifest
+            .services
+            .iter()
+            .try_for_each(|service| self.check_binds(service))?;
         let values = self.values_for(manifest)?;
         let generation = Generation {
             id: GenerationId(0),
@@ -112,8 +135,13 @@ impl Engine {
             variables: values.digest(),
         };
         let never_had = AppState::new(manifest.app.clone());
-        let state = self.apps.borrow().get(&manifest.app).map_or(never_had, |app| app.state());
-        let admitted = admit::sequence(&state, &generation).map_err(|e| failure::not_admitted(&e))?;
+        let state = self
+            .apps
+            .borrow()
+            .get(&manifest.app)
+            .map_or(never_had, |app| app.state());
+        let admitted =
+            admit::sequence(&state, &generation).map_err(|e| failure::not_admitted(&e))?;
         Ok((values, generation, admitted))
     }
 
@@ -138,7 +166,9 @@ impl Engine {
     pub(crate) fn local_policy(&self) -> Result<LocalPolicy, Failure> {
         let path = &self.config.policy_file;
         match fs::read_to_string(path) {
-            Ok(text) => basic_toml::from_str(&text).map_err(|e| failure::policy(path, &e.to_string())),
+            Ok(text) => {
+                basic_toml::from_str(&text).map_err(|e| failure::policy(path, &e.to_string()))
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(LocalPolicy::default()),
             Err(e) => Err(failure::policy(path, &e.to_string())),
         }
@@ -155,12 +185,24 @@ impl Engine {
         Values::resolve(&manifest.variables, own, &none).map_err(|e| failure::values(app, &e))
     }
 
-    async fn verify_payload(&self, source: &Arc<Source>, updates: &dyn Fn(Update)) -> Result<(), Failure> {
+    async fn verify_payload(
+        &self,
+        source: &Arc<Source>,
+        updates: &dyn Fn(Update),
+    ) -> Result<(), Failure> {
         let bundle = source.bundle();
-        let (total, what) = (bundle.file_bytes() - bundle.payload_offset(), bundle.manifest().app.to_string());
+        let (total, what) = (
+            bundle.file_bytes() - bundle.payload_offset(),
+            bundle.manifest().app.to_string(),
+        );
         let show = |done| {
             let what = what.clone();
-            updates(Update::Progress(Progress { step: Step::Verify, what, done, total }));
+            updates(Update::Progress(Progress {
+                step: Step::Verify,
+                what,
+                done,
+                total,
+            }));
         };
         show(0);
         let shared = Arc::clone(source);
@@ -168,14 +210,20 @@ impl Engine {
             bundle::verify_payload(shared.bundle(), &**shared.file(), Depth::Stored, progress)
         };
         let verified = blocking_with_progress(&*self.host, job, &show).await;
-        verified.map_err(|e| failure::io("the bundle", &e))?.map_err(|e| failure::refused(&e))
+        verified
+            .map_err(|e| failure::io("the bundle", &e))?
+            .map_err(|e| failure::refused(&e))
     }
 
     /// What installing a bundle would change, and the bytes that copies of volumes would take.
     ///
     /// # Errors
     /// [`Trouble`].
-    pub(crate) async fn plan_for(&self, source: &Arc<Source>, values: &Values) -> Result<(Plan, u64), Trouble> {
+    pub(crate) async fn plan_for(
+        &self,
+        source: &Arc<Source>,
+        values: &Values,
+    ) -> Result<(Plan, u64), Trouble> {
         let manifest = source.bundle().manifest();
         let (shared, given) = (Arc::clone(source), values.clone());
         let next = blocking(&*self.host, move || resolve_source(&shared, &given)).await;
@@ -190,10 +238,16 @@ impl Engine {
         let running = self.running(&manifest.app);
         let running = running.as_ref().map(|running| &running.app);
         let copied = match running {
-            Some(_) => self.copy_bytes(&manifest.app, &manifest.policy.restore_on_rollback).await?,
+            Some(_) => {
+                self.copy_bytes(&manifest.app, &manifest.policy.restore_on_rollback)
+                    .await?
+            }
             None => 0,
         };
-        Ok((Plan::new(running, &next, &|digest| there.contains(digest), manifest), copied))
+        Ok((
+            Plan::new(running, &next, &|digest| there.contains(digest), manifest),
+            copied,
+        ))
     }
 
     /// The committed generation of an app, if there is one that can be verified.
@@ -204,9 +258,15 @@ impl Engine {
 
     /// Whether the images fit into the runtime's store and the rest into the state folder.
     pub(crate) async fn check_space(&self, plan: &Plan, copy_bytes: u64) -> Result<(), Failure> {
-        let info = self.runtime_info().await.map_err(|t| failure::trouble(&t))?;
+        let info = self
+            .runtime_info()
+            .await
+            .map_err(|t| failure::trouble(&t))?;
         let state_dir = self.config.state_dir.as_path();
-        for (place, bytes) in [(info.store.as_path(), plan.peak_disk_bytes), (state_dir, copy_bytes)] {
+        for (place, bytes) in [
+            (info.store.as_path(), plan.peak_disk_bytes),
+            (state_dir, copy_bytes),
+        ] {
             let needed = bytes.saturating_add(RESERVE_BYTES);
             // A store that cannot be seen from here is the runtime's to complain about.
             if let Ok(free) = self.host.free_bytes(place)
@@ -223,7 +283,10 @@ impl Engine {
 ///
 /// # Errors
 /// [`Failure`] if no bundle can be for such a machine.
-pub(crate) fn this_device(config: &crate::config::Config, id: &bundle::DeviceId) -> Result<Device, Failure> {
+pub(crate) fn this_device(
+    config: &crate::config::Config,
+    id: &bundle::DeviceId,
+) -> Result<Device, Failure> {
     Ok(Device {
         arch: Arch::native().ok_or_else(failure::no_arch)?,
         fleet: config.fleet.clone(),
@@ -246,5 +309,7 @@ pub(crate) fn agent_version() -> AgentVersion {
 
 /// When this agent was built, if the build said so: seconds since 1970-01-01 UTC.
 pub(crate) fn build_time() -> u64 {
-    option_env!("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()).unwrap_or(0)
+    option_env!("SOURCE_DATE_EPOCH")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
 }

@@ -18,13 +18,23 @@ impl Engine {
     ///
     /// # Errors
     /// [`Failure`], in words and with an exit code.
-    pub async fn handle(self: &Rc<Self>, request: Request, updates: &dyn Fn(Update)) -> Result<Reply, Failure> {
-        let changes = matches!(request, Request::Apply { .. } | Request::Rollback { .. } | Request::Remove { .. });
+    pub async fn handle(
+        self: &Rc<Self>,
+        request: Request,
+        updates: &dyn Fn(Update),
+    ) -> Result<Reply, Failure> {
+        let changes = matches!(
+            request,
+            Request::Apply { .. } | Request::Rollback { .. } | Request::Remove { .. }
+        );
         if changes && self.mode == Mode::ReadOnly {
             return Err(failure::read_only());
         }
         if changes && self.state.borrow().is_read_only() {
-            return Err(failure::state(&crate::state::StateError::ReadOnly, &self.config.state_dir));
+            return Err(failure::state(
+                &crate::state::StateError::ReadOnly,
+                &self.config.state_dir,
+            ));
         }
         match request {
             Request::Apply { bundle } => self.apply(&bundle, updates).await.map(Reply::Applied),
@@ -32,8 +42,18 @@ impl Engine {
             Request::Status => Ok(Reply::Status(self.status().await)),
             Request::Ps => self.ps().await.map(Reply::Containers),
             Request::History { app } => self.history(app.as_deref()).map(Reply::History),
-            Request::Logs { app, service, tail, since, follow } => {
-                let query = runtime_shim::LogQuery { tail, since, follow };
+            Request::Logs {
+                app,
+                service,
+                tail,
+                since,
+                follow,
+            } => {
+                let query = runtime_shim::LogQuery {
+                    tail,
+                    since,
+                    follow,
+                };
                 let app = self.app_named(app.as_deref())?;
                 self.logs(&app, service.as_deref(), &query, updates).await?;
                 Ok(Reply::Done)
@@ -41,21 +61,31 @@ impl Engine {
             Request::Rollback { app } => {
                 let app = self.app_named(app.as_deref())?;
                 self.reachable().await?;
-                self.ask_and_wait(&app, Event::RollbackAsked, None, updates).await.map(Reply::Applied)
+                self.ask_and_wait(&app, Event::RollbackAsked, None, updates)
+                    .await
+                    .map(Reply::Applied)
             }
             Request::Remove { app } => {
                 let app = self.app_named(Some(&app))?;
                 self.reachable().await?;
-                self.ask_and_wait(&app, Event::RemoveAsked, None, updates).await?;
+                self.ask_and_wait(&app, Event::RemoveAsked, None, updates)
+                    .await?;
                 Ok(Reply::Done)
             }
             Request::Doctor => Ok(Reply::Doctor(self.doctor().await)),
         }
     }
 
-    async fn apply(self: &Rc<Self>, path: &Path, updates: &dyn Fn(Update)) -> Result<AppliedView, Failure> {
+    async fn apply(
+        self: &Rc<Self>,
+        path: &Path,
+        updates: &dyn Fn(Update),
+    ) -> Result<AppliedView, Failure> {
         if self.lost.get() {
-            return Err(failure::state(&crate::state::StateError::Lost, &self.config.state_dir));
+            return Err(failure::state(
+                &crate::state::StateError::Lost,
+                &self.config.state_dir,
+            ));
         }
         let offer = match self.admit(path, updates).await {
             Ok(offer) => offer,
@@ -68,7 +98,8 @@ impl Engine {
         };
         let app = self.app(&offer.source.bundle().manifest().app);
         let event = Event::Offered(offer.generation);
-        self.ask_and_wait(&app, event, Some(Rc::new(offer)), updates).await
+        self.ask_and_wait(&app, event, Some(Rc::new(offer)), updates)
+            .await
     }
 
     /// Asks an app for something that ends as updates do, and waits for that end.
@@ -99,16 +130,19 @@ impl Engine {
 
     async fn reachable(&self) -> Result<(), Failure> {
         let info = self.runtime_info().await;
-        info.map(|_| ()).map_err(|trouble| failure::trouble(&trouble))
+        info.map(|_| ())
+            .map_err(|trouble| failure::trouble(&trouble))
     }
 
     /// The app of this name; without one, the only app.
     pub(crate) fn app_named(&self, name: Option<&str>) -> Result<Rc<App>, Failure> {
         let apps = self.apps.borrow();
-        let known = || apps.values().filter(|app| {
-            let state = app.state();
-            state.current.is_some() || state.previous.is_some() || state.incoming().is_some()
-        });
+        let known = || {
+            apps.values().filter(|app| {
+                let state = app.state();
+                state.current.is_some() || state.previous.is_some() || state.incoming().is_some()
+            })
+        };
         let found = match name {
             Some(name) => AppName::new(name).ok().and_then(|name| apps.get(&name)),
             None => {

@@ -59,7 +59,11 @@ impl Named {
         Self {
             bundle: bundle.digest(),
             version: manifest.version.to_string(),
-            services: manifest.services.iter().map(|service| service.name.clone()).collect(),
+            services: manifest
+                .services
+                .iter()
+                .map(|service| service.name.clone())
+                .collect(),
         }
     }
 }
@@ -133,12 +137,19 @@ impl App {
     }
 
     pub(crate) fn tell(&self, notice: &Notice) {
-        self.watchers.borrow_mut().retain(|watcher| watcher.try_send(notice.clone()).is_ok());
+        self.watchers
+            .borrow_mut()
+            .retain(|watcher| watcher.try_send(notice.clone()).is_ok());
     }
 
     pub(crate) fn progress(&self, step: Step, what: &str, done: u64, total: u64) {
         let what = what.to_owned();
-        self.tell(&Notice::Progress(Progress { step, what, done, total }));
+        self.tell(&Notice::Progress(Progress {
+            step,
+            what,
+            done,
+            total,
+        }));
     }
 
     /// Starts the driver with [`Event::Started`]; one that runs stays.
@@ -167,7 +178,11 @@ impl App {
     /// Asks without waiting for an answer; forgotten if too many wishes wait already.
     pub(crate) fn suggest(&self, event: Event) {
         let (answer, _) = smol::channel::bounded(1);
-        let _ = self.asks.0.try_send(Ask { event, offer: None, answer });
+        let _ = self.asks.0.try_send(Ask {
+            event,
+            offer: None,
+            answer,
+        });
     }
 
     /// The generation whose end answers a wish that has just been taken.
@@ -209,7 +224,15 @@ impl App {
         step(&self.state(), event, 0).map_err(failure::illegal)?;
         self.spawn(engine, None);
         let (answer, answered) = smol::channel::bounded(1);
-        let sent = self.asks.0.send(Ask { event, offer, answer }).await;
+        let sent = self
+            .asks
+            .0
+            .send(Ask {
+                event,
+                offer,
+                answer,
+            })
+            .await;
         match (sent, answered.recv().await) {
             (Ok(()), Ok(result)) => result,
             _ => Err(failure::stopped()),

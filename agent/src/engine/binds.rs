@@ -44,9 +44,14 @@ impl Engine {
     /// What a container must not get hold of, wherever the configuration has put it.
     fn own_paths(&self) -> impl Iterator<Item = PathBuf> {
         let config = &self.config;
-        [&config.state_dir, &config.keys_dir, &config.policy_file, &config.control_socket]
-            .map(|path| resolved(path))
-            .into_iter()
+        [
+            &config.state_dir,
+            &config.keys_dir,
+            &config.policy_file,
+            &config.control_socket,
+        ]
+        .map(|path| resolved(path))
+        .into_iter()
     }
 }
 
@@ -78,7 +83,11 @@ impl From<BindError> for Trouble {
 fn resolved(path: &Path) -> PathBuf {
     for there in path.ancestors() {
         if let (Ok(real), Ok(rest)) = (fs::canonicalize(there), path.strip_prefix(there)) {
-            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+            return if rest.as_os_str().is_empty() {
+                real
+            } else {
+                real.join(rest)
+            };
         }
     }
     path.to_path_buf()

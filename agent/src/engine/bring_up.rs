@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use agent_core::resolve::ResolvedService;
-use bundle::manifest::{Condition, SwitchMode};
 use bundle::AppName;
+use bundle::manifest::{Condition, SwitchMode};
 use runtime_shim::{Container, ContainerId, ContainerSpec, ContainerState, RuntimeError, labels};
 
 use super::Engine;
@@ -40,7 +40,10 @@ impl Engine {
     pub(crate) async fn bring_up(&self, target: &Loaded, how: &How<'_>) -> Result<(), Trouble> {
         let mut containers = self.ours(&target.app.app).await?;
         for container in containers.iter().rev().filter(|c| is_running(c)) {
-            if target.services().all(|(_, service)| !is_of(container, &service.service.name)) {
+            if target
+                .services()
+                .all(|(_, service)| !is_of(container, &service.service.name))
+            {
                 self.stop(target, container).await?;
             }
         }
@@ -54,10 +57,16 @@ impl Engine {
             if how.strict {
                 met?;
             } else if let Err(trouble) = met {
-                log::warn!("app={} service={} cause={trouble}", target.app.app, service.service.name);
+                log::warn!(
+                    "app={} service={} cause={trouble}",
+                    target.app.app,
+                    service.service.name
+                );
             }
             let found = find(&containers, service).cloned();
-            let id = self.run_service(target, *place, found, &containers, how).await?;
+            let id = self
+                .run_service(target, *place, found, &containers, how)
+                .await?;
             ids.insert(*place, id);
         }
         containers.clear();
@@ -97,7 +106,11 @@ impl Engine {
         if start {
             let started = self.runtime.start(&id).await;
             started.map_err(Trouble::runtime(format!("start {name}")))?;
-            log::info!("app={} service={name} phase=started container={}", target.app.app, id.0);
+            log::info!(
+                "app={} service={name} phase=started container={}",
+                target.app.app,
+                id.0
+            );
         }
         if how.mode == SwitchMode::StartFirst {
             for other in &others {
@@ -109,9 +122,12 @@ impl Engine {
 
     /// Stops a container with the grace that its service has now, or the default one.
     async fn stop(&self, target: &Loaded, container: &Container) -> Result<(), Trouble> {
-        let service = target.services().find(|(_, s)| is_of(container, &s.service.name));
+        let service = target
+            .services()
+            .find(|(_, s)| is_of(container, &s.service.name));
         let grace_s = service.map_or(GRACE_S, |(_, s)| s.service.stop_grace_s);
-        self.stop_container(&target.app.app, container, grace_s).await
+        self.stop_container(&target.app.app, container, grace_s)
+            .await
     }
 
     /// Stops a container and says so in the log.
@@ -135,14 +151,19 @@ impl Engine {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub(crate) async fn create_service(&self, target: &Loaded, place: usize) -> Result<ContainerId, Trouble> {
+    pub(crate) async fn create_service(
+        &self,
+        target: &Loaded,
+        place: usize,
+    ) -> Result<ContainerId, Trouble> {
         let Some(service) = target.app.services.get(place) else {
             return Err(Trouble::ImageMissing(target.generation.bundle));
         };
         self.check_binds(&service.service)?;
         self.place_files(target, service).await?;
         let spec = self.container_spec(target, service);
-        let failed = || Trouble::runtime(format!("create the container of {}", service.service.name));
+        let failed =
+            || Trouble::runtime(format!("create the container of {}", service.service.name));
         match self.runtime.create(&spec).await {
             Ok(id) => Ok(id),
             Err(RuntimeError::Conflict(words)) => {
@@ -166,8 +187,9 @@ impl Engine {
         let (app, definition) = (&target.app.app, &service.service);
         let generation = target.generation.id;
         let own = definition.labels.iter();
-        let mut all: BTreeMap<String, String> =
-            own.map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let mut all: BTreeMap<String, String> = own
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect();
         let ours = [
             (labels::APP, app.to_string()),
             (labels::SERVICE, definition.name.to_string()),
@@ -204,9 +226,13 @@ impl Engine {
         };
         let bound_ms = u64::from(target.manifest().policy.healthy_within_s).saturating_mul(1000);
         for dependency in &waiting.service.depends_on {
-            let on = target.services().find(|(_, s)| s.service.name == dependency.service);
+            let on = target
+                .services()
+                .find(|(_, s)| s.service.name == dependency.service);
             let Some((on_place, on)) = on else { continue };
-            let Some(id) = ids.get(&on_place) else { continue };
+            let Some(id) = ids.get(&on_place) else {
+                continue;
+            };
             let met = async {
                 match dependency.condition {
                     Condition::Healthy => self.until_healthy(on, id).await,

@@ -40,7 +40,9 @@ impl Engine {
             };
             let kept = [state.current, state.incoming(), failed];
             for generation in kept.into_iter().flatten().chain(state.previous) {
-                needed.objects.extend([generation.bundle, generation.variables]);
+                needed
+                    .objects
+                    .extend([generation.bundle, generation.variables]);
                 let loaded = match self.load(generation) {
                     Ok(loaded) => loaded,
                     // Being staged: its head is the first thing to come.
@@ -50,15 +52,24 @@ impl Engine {
                     Err(error) => return Err(error.into()),
                 };
                 let manifest = loaded.manifest();
-                let contents = manifest.files.iter().filter_map(|file| manifest.blob(file.content));
+                let contents = manifest
+                    .files
+                    .iter()
+                    .filter_map(|file| manifest.blob(file.content));
                 needed.objects.extend(contents.map(|blob| blob.plain));
                 for (_, service) in loaded.services() {
                     let files = service.files.iter().zip(&service.service.files);
-                    needed.files.extend(files.map(|(file, mount)| file_name(&file.content, mount)));
+                    needed
+                        .files
+                        .extend(files.map(|(file, mount)| file_name(&file.content, mount)));
                 }
                 // Of an app that was removed only the head stays.
                 let removed = state.current.is_none() && state.previous == Some(generation);
-                if !removed || state.incoming().is_some_and(|i| i.same_content(&generation)) {
+                if !removed
+                    || state
+                        .incoming()
+                        .is_some_and(|i| i.same_content(&generation))
+                {
                     needed.images.extend(loaded.images());
                 }
             }
@@ -87,25 +98,39 @@ impl Engine {
         }
         let needed = self.needed()?;
         let trust = TrustStore::load(&self.config.keys_dir).map_err(LoadError::Trust)?;
-        let names = self.objects.names().map_err(Trouble::file("the stored objects"))?;
+        let names = self
+            .objects
+            .names()
+            .map_err(Trouble::file("the stored objects"))?;
         for name in names.iter().filter(|name| !needed.objects.contains(name)) {
             // A head goes last, after the images that only it knows.
             if load_head(&self.objects, &trust, name).is_ok() {
                 self.remove_images_of(name).await?;
             }
-            self.objects.remove(name).map_err(Trouble::file("a stored object"))?;
+            self.objects
+                .remove(name)
+                .map_err(Trouble::file("a stored object"))?;
         }
-        if state.current.is_none() && state.phase == Phase::Idle
+        if state.current.is_none()
+            && state.phase == Phase::Idle
             && let Some(removed) = state.previous
             && let Ok(head) = load_head(&self.objects, &trust, &removed.bundle)
-            && !images(head.manifest()).iter().all(|image| needed.images.contains(image))
+            && !images(head.manifest())
+                .iter()
+                .all(|image| needed.images.contains(image))
         {
             self.remove_images_of(&removed.bundle).await?;
         }
-        for path in self.vfs.list(&self.files).map_err(Trouble::file("the configuration files"))? {
+        for path in self
+            .vfs
+            .list(&self.files)
+            .map_err(Trouble::file("the configuration files"))?
+        {
             let name = path.file_name().and_then(|name| name.to_str());
             if !name.is_some_and(|name| needed.files.contains(name)) {
-                self.vfs.remove(&path).map_err(Trouble::file("a configuration file"))?;
+                self.vfs
+                    .remove(&path)
+                    .map_err(Trouble::file("a configuration file"))?;
             }
         }
         Ok(())
@@ -113,7 +138,11 @@ impl Engine {
 
     /// Removes this device's containers of the app that are not those of the current generation.
     async fn collect_containers(&self, app: &App) -> Result<(), Trouble> {
-        let current = app.state().current.map(|current| self.load(current)).transpose()?;
+        let current = app
+            .state()
+            .current
+            .map(|current| self.load(current))
+            .transpose()?;
         let containers = self.ours(&app.name).await?;
         let keep: BTreeSet<_> = current
             .iter()
@@ -121,16 +150,27 @@ impl Engine {
             .filter_map(|(_, service)| find(&containers, service))
             .map(|container| container.id.clone())
             .collect();
-        for container in containers.iter().filter(|container| !keep.contains(&container.id)) {
+        for container in containers
+            .iter()
+            .filter(|container| !keep.contains(&container.id))
+        {
             let removed = self.runtime.remove(&container.id).await;
             removed.map_err(Trouble::runtime(format!("remove {}", container.name)))?;
-            log::info!("app={} phase=removed container={}", app.name, container.name);
+            log::info!(
+                "app={} phase=removed container={}",
+                app.name,
+                container.name
+            );
         }
         Ok(())
     }
 
     async fn collect_networks(&self, app: &App) -> Result<(), Trouble> {
-        let current = app.state().current.map(|current| self.load(current)).transpose()?;
+        let current = app
+            .state()
+            .current
+            .map(|current| self.load(current))
+            .transpose()?;
         let declared: BTreeSet<String> = current
             .iter()
             .flat_map(|current| &current.manifest().networks)

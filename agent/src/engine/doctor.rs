@@ -20,13 +20,25 @@ const FREE_BYTES_MIN: u64 = 32 << 20;
 impl Engine {
     /// Looks at everything that an update needs.
     pub(crate) async fn doctor(&self) -> Vec<CheckView> {
-        let mut checks = vec![self.check_state(), self.check_apps(), self.check_keys(), self.check_clock()];
+        let mut checks = vec![
+            self.check_state(),
+            self.check_apps(),
+            self.check_keys(),
+            self.check_clock(),
+        ];
         let state_dir = existing(&self.config.state_dir).to_path_buf();
         checks.push(self.check_free("space for the state", &state_dir));
         match self.runtime_info().await {
             Ok(info) => {
-                let mode = if info.rootless { "without root" } else { "as root" };
-                checks.push(ok("runtime", format!("{} {} {mode}", info.name, info.version)));
+                let mode = if info.rootless {
+                    "without root"
+                } else {
+                    "as root"
+                };
+                checks.push(ok(
+                    "runtime",
+                    format!("{} {} {mode}", info.name, info.version),
+                ));
                 checks.push(self.check_free("space for images", &info.store));
                 if info.name == "podman" {
                     checks.push(check_temporary());
@@ -47,19 +59,36 @@ impl Engine {
         let name = "state";
         let (dir, state) = (&self.config.state_dir, self.state.borrow());
         if self.lost.get() {
-            return failed(name, "both slots of the state file are damaged".into(),
-                "What runs goes on; restart the agent, which rebuilds the state from what is stored.");
+            return failed(
+                name,
+                "both slots of the state file are damaged".into(),
+                "What runs goes on; restart the agent, which rebuilds the state from what is stored.",
+            );
         }
         if let Err(error) = writable(dir) {
-            return failed(name, format!("{} cannot be written: {error}", dir.display()),
-                "Check the disk (dmesg, df), or set `state_dir` to another folder.");
+            return failed(
+                name,
+                format!("{} cannot be written: {error}", dir.display()),
+                "Check the disk (dmesg, df), or set `state_dir` to another folder.",
+            );
         }
         if self.mode != super::Mode::ReadOnly && state.is_read_only() {
-            return failed(name, "the last write of the state file has failed".into(),
-                "Check the disk (dmesg), then restart the agent.");
+            return failed(
+                name,
+                "the last write of the state file has failed".into(),
+                "Check the disk (dmesg), then restart the agent.",
+            );
         }
         let record = state.record();
-        ok(name, format!("record {} in {}, {} apps", record.sequence, dir.display(), record.apps.len()))
+        ok(
+            name,
+            format!(
+                "record {} in {}, {} apps",
+                record.sequence,
+                dir.display(),
+                record.apps.len()
+            ),
+        )
     }
 
     fn check_apps(&self) -> CheckView {
@@ -69,29 +98,51 @@ impl Engine {
             Some((app.name.clone(), self.load(current).err()?))
         });
         match broken {
-            Some((app, error)) => failed("apps", format!("{app}: {error}"),
-                "Its containers are left alone; put the right key back, or apply the bundle again."),
-            None => ok("apps", format!("the signed heads of {} apps are in order", apps.len())),
+            Some((app, error)) => failed(
+                "apps",
+                format!("{app}: {error}"),
+                "Its containers are left alone; put the right key back, or apply the bundle again.",
+            ),
+            None => ok(
+                "apps",
+                format!("the signed heads of {} apps are in order", apps.len()),
+            ),
         }
     }
 
     fn check_keys(&self) -> CheckView {
         match TrustStore::load(&self.config.keys_dir) {
             Ok(trust) => {
-                let ids: Vec<String> = trust.keys().iter().map(|key| key.id().to_string()).collect();
+                let ids: Vec<String> = trust
+                    .keys()
+                    .iter()
+                    .map(|key| key.id().to_string())
+                    .collect();
                 ok("keys", ids.join(", "))
             }
-            Err(error) => failed("keys", escape::text(&error.to_string()).into_owned(),
-                "Put the release key (release.pub, made by `relay key new`) into the keys folder."),
+            Err(error) => failed(
+                "keys",
+                escape::text(&error.to_string()).into_owned(),
+                "Put the release key (release.pub, made by `relay key new`) into the keys folder.",
+            ),
         }
     }
 
     fn check_clock(&self) -> CheckView {
-        let (now, floor) = (self.host.now_s(), self.state.borrow().record().clock_floor.max(build_time()));
+        let (now, floor) = (
+            self.host.now_s(),
+            self.state.borrow().record().clock_floor.max(build_time()),
+        );
         if now < floor {
-            return warning("clock", format!("the clock says {}, but it is at least {}",
-                crate::time::to_rfc3339(now), crate::time::to_rfc3339(floor)),
-                "Set the clock; updates go on meanwhile, and expiry is judged by what is certain.");
+            return warning(
+                "clock",
+                format!(
+                    "the clock says {}, but it is at least {}",
+                    crate::time::to_rfc3339(now),
+                    crate::time::to_rfc3339(floor)
+                ),
+                "Set the clock; updates go on meanwhile, and expiry is judged by what is certain.",
+            );
         }
         ok("clock", crate::time::to_rfc3339(now))
     }
@@ -100,7 +151,8 @@ impl Engine {
         match self.host.free_bytes(place) {
             Ok(free) => {
                 let found = format!("{} MiB free at {}", free >> 20, place.display());
-                let hint = "Remove what is not needed; `agent history` says which apps were updated.";
+                let hint =
+                    "Remove what is not needed; `agent history` says which apps were updated.";
                 match free {
                     ..FREE_BYTES_MIN => failed(name, found, hint),
                     FREE_BYTES_MIN..FREE_BYTES_LOW => warning(name, found, hint),
@@ -119,7 +171,10 @@ fn existing(dir: &Path) -> &Path {
 
 /// Whether a file could be made in this folder.
 fn writable(dir: &Path) -> std::io::Result<()> {
-    Ok(rustix::fs::access(existing(dir), rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)?)
+    Ok(rustix::fs::access(
+        existing(dir),
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+    )?)
 }
 
 /// podman unpacks layers in its `TMPDIR`; `/var/tmp` unless set.
@@ -127,8 +182,11 @@ fn check_temporary() -> CheckView {
     let place = Path::new("/var/tmp");
     let is_ram = rustix::fs::statfs(place).is_ok_and(|found| found.f_type as u64 == 0x0102_1994);
     if is_ram {
-        return warning("temporary files", "/var/tmp is in memory".into(),
-            "Set TMPDIR of the podman service to a folder on the state partition.");
+        return warning(
+            "temporary files",
+            "/var/tmp is in memory".into(),
+            "Set TMPDIR of the podman service to a folder on the state partition.",
+        );
     }
     ok("temporary files", "/var/tmp is on a disk".into())
 }
@@ -136,17 +194,34 @@ fn check_temporary() -> CheckView {
 /// podman asks this file before it takes an image in, the agent's own registry included.
 fn check_image_policy() -> CheckView {
     let name = "image policy";
-    let places = ["/etc/containers/policy.json", "/usr/share/containers/policy.json"];
-    let Some((place, text)) = places.iter().find_map(|place| Some((place, fs::read_to_string(place).ok()?))) else {
-        return failed(name, "podman has no policy.json, so it takes in no image".into(),
-            "Install containers-common, or write {\"default\":[{\"type\":\"insecureAcceptAnything\"}]} to /etc/containers/policy.json.");
+    let places = [
+        "/etc/containers/policy.json",
+        "/usr/share/containers/policy.json",
+    ];
+    let Some((place, text)) = places
+        .iter()
+        .find_map(|place| Some((place, fs::read_to_string(place).ok()?)))
+    else {
+        return failed(
+            name,
+            "podman has no policy.json, so it takes in no image".into(),
+            "Install containers-common, or write {\"default\":[{\"type\":\"insecureAcceptAnything\"}]} to /etc/containers/policy.json.",
+        );
     };
     let policy: Option<serde_json::Value> = serde_json::from_str(&text).ok();
-    let default = policy.as_ref().and_then(|policy| policy.pointer("/default/0/type")?.as_str());
+    let default = policy
+        .as_ref()
+        .and_then(|policy| policy.pointer("/default/0/type")?.as_str());
     match default {
-        Some("insecureAcceptAnything") => ok(name, format!("{place} admits images; bundles carry the signatures")),
-        _ => warning(name, format!("{place} does not admit all images"),
-            "Admit images of 127.0.0.1 over docker transport: the agent has verified them."),
+        Some("insecureAcceptAnything") => ok(
+            name,
+            format!("{place} admits images; bundles carry the signatures"),
+        ),
+        _ => warning(
+            name,
+            format!("{place} does not admit all images"),
+            "Admit images of 127.0.0.1 over docker transport: the agent has verified them.",
+        ),
     }
 }
 
@@ -161,8 +236,11 @@ fn check_memory_limits() -> CheckView {
     if has {
         ok(name, "the kernel enforces them".into())
     } else {
-        warning(name, "the kernel has no memory controller".into(),
-            "Boot with cgroup_enable=memory (Raspberry Pi: cmdline.txt).")
+        warning(
+            name,
+            "the kernel has no memory controller".into(),
+            "Boot with cgroup_enable=memory (Raspberry Pi: cmdline.txt).",
+        )
     }
 }
 
@@ -171,13 +249,21 @@ fn check_pidfd() -> CheckView {
     let own = rustix::process::getpid();
     match rustix::process::pidfd_open(own, rustix::process::PidfdFlags::empty()) {
         Ok(_) => ok("process handles", "the kernel has pidfds".into()),
-        Err(error) => warning("process handles", format!("the kernel has no pidfds: {error}"),
-            "Use a kernel of version 5.3 or later to save memory."),
+        Err(error) => warning(
+            "process handles",
+            format!("the kernel has no pidfds: {error}"),
+            "Use a kernel of version 5.3 or later to save memory.",
+        ),
     }
 }
 
 fn check(name: &str, result: &str, found: String, hint: &str) -> CheckView {
-    CheckView { name: name.into(), result: result.into(), found, hint: hint.into() }
+    CheckView {
+        name: name.into(),
+        result: result.into(),
+        found,
+        hint: hint.into(),
+    }
 }
 
 fn ok(name: &str, found: String) -> CheckView {

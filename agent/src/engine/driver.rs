@@ -52,6 +52,7 @@ impl Engine {
                     effects.extend(self.take(&app, event).await.unwrap_or_default());
                 }
                 Next::Asked(ask) => {
+                    app.detail.take();
                     if let Some(offer) = &ask.offer {
                         app.named.replace(Some(Named::new(offer.source.bundle())));
                     }
@@ -145,7 +146,11 @@ impl Engine {
     }
 
     /// Steps the machine and makes the new state durable; the effects may then begin.
-    async fn take(self: &Rc<Self>, app: &Rc<App>, event: Event) -> Result<VecDeque<Effect>, Failure> {
+    async fn take(
+        self: &Rc<Self>,
+        app: &Rc<App>,
+        event: Event,
+    ) -> Result<VecDeque<Effect>, Failure> {
         let before = app.state();
         let (next, effects) = match step(&before, event, self.host.now_s()) {
             Ok(stepped) => stepped,
@@ -158,7 +163,11 @@ impl Engine {
         };
         if let Err(error) = self.persist(&before, &next) {
             let failed = failure::state(&error, &self.config.state_dir);
-            log::error!("app={} phase={} cause={error}", app.name, phase_name(&before.phase));
+            log::error!(
+                "app={} phase={} cause={error}",
+                app.name,
+                phase_name(&before.phase)
+            );
             self.give_up(app, &before, &failed).await;
             return Err(failed);
         }
@@ -287,7 +296,10 @@ fn log_transition(app: &AppName, state: &AppState) {
             None => log::info!("app={app} phase={phase}"),
         },
         Phase::RollingBack { failed, cause, .. } | Phase::Broken { failed, cause } => {
-            log::warn!("app={app} generation={} phase={phase} cause={cause:?}", failed.id);
+            log::warn!(
+                "app={app} generation={} phase={phase} cause={cause:?}",
+                failed.id
+            );
         }
         _ => match state.incoming() {
             Some(incoming) => log::info!("app={app} generation={} phase={phase}", incoming.id),

@@ -27,7 +27,11 @@ fn failure(code: u8, message: impl Into<String>, hint: impl Into<String>) -> Fai
 
 /// The configuration cannot be used.
 pub(crate) fn usage(error: &ConfigError) -> Failure {
-    failure(exit::USAGE, error.to_string(), "Set device_id in agent.toml, or pass --device-id.")
+    failure(
+        exit::USAGE,
+        error.to_string(),
+        "Set device_id in agent.toml, or pass --device-id.",
+    )
 }
 
 /// The configured runtime is none that this agent knows.
@@ -42,8 +46,12 @@ pub(crate) fn runtime_address(error: &runtime_shim::OpenError) -> Failure {
 /// Another agent works on the same state.
 pub(crate) fn locked(error: &LockError, dir: &Path) -> Failure {
     let hint = match error {
-        LockError::Held { .. } => "Send requests to the running agent through its control socket, or stop it first.",
-        LockError::Open(_) => "Check that the state folder can be written, or pass another one with --state-dir.",
+        LockError::Held { .. } => {
+            "Send requests to the running agent through its control socket, or stop it first."
+        }
+        LockError::Open(_) => {
+            "Check that the state folder can be written, or pass another one with --state-dir."
+        }
     };
     failure(exit::FAILURE, format!("{}: {error}", dir.display()), hint)
 }
@@ -59,7 +67,9 @@ pub(crate) fn state(error: &StateError, dir: &Path) -> Failure {
         }
         StateError::Lost => "Run `agent doctor`, and apply the newest bundle again.",
         StateError::TooManyApps => "Use one of the names that this device knows already.",
-        StateError::Open(..) => "Check that the state folder can be written, or pass another one with --state-dir.",
+        StateError::Open(..) => {
+            "Check that the state folder can be written, or pass another one with --state-dir."
+        }
     };
     failure(exit::FAILURE, format!("{}: {error}", dir.display()), hint)
 }
@@ -77,7 +87,8 @@ pub(crate) fn trust(error: &TrustError) -> Failure {
 pub(crate) fn refused_at(path: &Path, refused: &Refused) -> Failure {
     let mut failure = self::refused(refused);
     if let Refused::Read(kind) = refused {
-        failure.message = escape::text(&format!("{} cannot be read: {kind}", path.display())).into_owned();
+        failure.message =
+            escape::text(&format!("{} cannot be read: {kind}", path.display())).into_owned();
     }
     failure
 }
@@ -97,7 +108,11 @@ pub(crate) fn refused(refused: &Refused) -> Failure {
 
 /// The bundle is sound, but not for this device, or not now.
 pub(crate) fn not_admitted(refused: &NotAdmitted) -> Failure {
-    failure(exit::REFUSED, format!("the bundle is refused: {refused}"), refused.hint())
+    failure(
+        exit::REFUSED,
+        format!("the bundle is refused: {refused}"),
+        refused.hint(),
+    )
 }
 
 /// This device's settings do not fit the bundle's schema.
@@ -120,7 +135,11 @@ pub(crate) fn policy(path: &Path, why: &str) -> Failure {
 
 /// A file of the agent's own, or the bundle's path, cannot be used.
 pub(crate) fn io(what: &str, error: &std::io::Error) -> Failure {
-    failure(exit::FAILURE, format!("{what}: {error}"), "Run `agent doctor`.")
+    failure(
+        exit::FAILURE,
+        format!("{what}: {error}"),
+        "Run `agent doctor`.",
+    )
 }
 
 /// It would not fit.
@@ -158,9 +177,18 @@ pub(crate) fn under_way(app: &str) -> Failure {
 /// The wish makes no sense now.
 pub(crate) fn illegal(illegal: Illegal) -> Failure {
     let (code, hint) = match illegal {
-        Illegal::Busy => (exit::FAILURE, "Wait for its end (see `agent status`), then try again."),
-        Illegal::BelowFloor => (exit::REFUSED, "Pack the old content again under a higher seq."),
-        Illegal::NothingToRollBackTo | Illegal::NotInstalled => (exit::FAILURE, "See `agent status` for what is on this device."),
+        Illegal::Busy => (
+            exit::FAILURE,
+            "Wait for its end (see `agent status`), then try again.",
+        ),
+        Illegal::BelowFloor => (
+            exit::REFUSED,
+            "Pack the old content again under a higher seq.",
+        ),
+        Illegal::NothingToRollBackTo | Illegal::NotInstalled => (
+            exit::FAILURE,
+            "See `agent status` for what is on this device.",
+        ),
         _ => (exit::FAILURE, ""),
     };
     failure(code, illegal.to_string(), hint)
@@ -177,7 +205,11 @@ pub(crate) fn stopped() -> Failure {
 
 /// This engine may only look.
 pub(crate) fn read_only() -> Failure {
-    failure(exit::FAILURE, "this request would change the device, and nothing may", "")
+    failure(
+        exit::FAILURE,
+        "this request would change the device, and nothing may",
+        "",
+    )
 }
 
 /// No app of this name, or none that is meant without a name.
@@ -210,12 +242,18 @@ pub(crate) fn trouble(trouble: &Trouble) -> Failure {
         Trouble::Source(refused) => self::refused(refused),
         Trouble::Load(LoadError::Refused(refused)) => self::refused(refused),
         Trouble::Load(LoadError::Trust(error)) => trust(error),
-        Trouble::Load(LoadError::Resolve(_) | LoadError::NotText | LoadError::Template(_)) => failure(
-            exit::REFUSED,
-            format!("the bundle does not fit this device's settings: {trouble}"),
-            "Correct the settings in agent.toml, or ask for a corrected bundle.",
+        Trouble::Load(LoadError::Resolve(_) | LoadError::NotText | LoadError::Template(_)) => {
+            failure(
+                exit::REFUSED,
+                format!("the bundle does not fit this device's settings: {trouble}"),
+                "Correct the settings in agent.toml, or ask for a corrected bundle.",
+            )
+        }
+        _ if trouble.is_no_space() => failure(
+            exit::NO_SPACE,
+            trouble.to_string(),
+            "Free some space, then try again.",
         ),
-        _ if trouble.is_no_space() => failure(exit::NO_SPACE, trouble.to_string(), "Free some space, then try again."),
         _ if trouble.is_unreachable() => runtime_down(trouble),
         _ => failure(exit::FAILURE, trouble.to_string(), "Run `agent doctor`."),
     }
@@ -248,23 +286,42 @@ pub(crate) fn ended(
     match kind {
         OutcomeKind::RolledBack(cause) => failure(
             exit::ROLLED_BACK,
-            format!("{app} {version} failed and was rolled back: {}", because(cause)),
+            format!(
+                "{app} {version} failed and was rolled back: {}",
+                because(cause)
+            ),
             "Its last lines are in the agent's log; a corrected version needs a higher seq.",
         ),
         OutcomeKind::RollbackFailed(cause) => failure(
             exit::ROLLBACK_FAILED,
-            format!("{app} {version} failed, and the version before could not be brought back: {}", because(cause)),
+            format!(
+                "{app} {version} failed, and the version before could not be brought back: {}",
+                because(cause)
+            ),
             "Run `agent doctor`; the agent keeps trying by itself.",
         ),
         OutcomeKind::Failed(cause) => {
             let (code, hint) = match cause {
-                Cause::NoSpace => (exit::NO_SPACE, "Free some space, then apply the bundle again."),
-                Cause::StageSource => (exit::REFUSED, "Copy the bundle again from its source, then apply it again."),
+                Cause::NoSpace => (
+                    exit::NO_SPACE,
+                    "Free some space, then apply the bundle again.",
+                ),
+                Cause::StageSource => (
+                    exit::REFUSED,
+                    "Copy the bundle again from its source, then apply it again.",
+                ),
                 Cause::Superseded | Cause::Operator => (exit::FAILURE, ""),
-                _ => (exit::FAILURE, "Run `agent doctor`, then apply the bundle again."),
+                _ => (
+                    exit::FAILURE,
+                    "Run `agent doctor`, then apply the bundle again.",
+                ),
             };
             let code = detail.and_then(|detail| detail.code).unwrap_or(code);
-            failure(code, format!("{app} {version} was not installed: {}", because(cause)), hint)
+            failure(
+                code,
+                format!("{app} {version} was not installed: {}", because(cause)),
+                hint,
+            )
         }
         OutcomeKind::Committed(_) | OutcomeKind::Removed => failure(exit::FAILURE, "", ""),
     }
@@ -274,25 +331,39 @@ pub(crate) fn ended(
 pub(crate) fn special_code(trouble: &Trouble) -> Option<u8> {
     match trouble {
         Trouble::Source(Refused::Read(_)) => Some(exit::DOWNLOAD_FAILED),
-        _ => trouble.is_unreachable().then_some(exit::RUNTIME_UNREACHABLE),
+        _ => trouble
+            .is_unreachable()
+            .then_some(exit::RUNTIME_UNREACHABLE),
     }
 }
 
 /// A cause in words.
 pub(crate) fn cause_words(cause: Cause, services: &[ServiceName], words: Option<&str>) -> String {
-    let name = |place: u8| services.get(usize::from(place)).map_or("a service", ServiceName::as_str);
+    let name = |place: u8| {
+        services
+            .get(usize::from(place))
+            .map_or("a service", ServiceName::as_str)
+    };
     let kind = match cause {
-        Cause::Crashed { service, exit_code } => &format!("{} exited with code {exit_code}", name(service)),
+        Cause::Crashed { service, exit_code } => {
+            &format!("{} exited with code {exit_code}", name(service))
+        }
         Cause::Unhealthy { service } => &format!("the health check of {} failed", name(service)),
-        Cause::Dependency { service } => return format!("what {} depends on was not ready in time", name(service)),
-        Cause::Interrupted => return "the device or the agent restarted too often during the trial".to_owned(),
+        Cause::Dependency { service } => {
+            return format!("what {} depends on was not ready in time", name(service));
+        }
+        Cause::Interrupted => {
+            return "the device or the agent restarted too often during the trial".to_owned();
+        }
         Cause::Operator => return "somebody asked for it".to_owned(),
         Cause::Superseded => return "a newer bundle took its place".to_owned(),
         Cause::StageRuntime => "the container runtime could not take the images in",
         Cause::StageSource => "the bundle could not be read, or its bytes changed",
         Cause::NoSpace => "no space is left",
         Cause::SwitchRuntime => "the container runtime failed while containers were replaced",
-        Cause::RestoreRuntime => "the container runtime failed while the version before was restored",
+        Cause::RestoreRuntime => {
+            "the container runtime failed while the version before was restored"
+        }
         _ => "for an unknown cause",
     };
     match words {
@@ -303,5 +374,9 @@ pub(crate) fn cause_words(cause: Cause, services: &[ServiceName], words: Option<
 
 /// No bundle can be for a machine like this.
 pub(crate) fn no_arch() -> Failure {
-    failure(exit::FAILURE, "this agent was built for a processor that no bundle is for", "")
+    failure(
+        exit::FAILURE,
+        "this agent was built for a processor that no bundle is for",
+        "",
+    )
 }

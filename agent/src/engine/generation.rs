@@ -3,8 +3,8 @@
 //! There is one way from the record to what runs: whatever was staged is read back through
 //! [`load`], which verifies the signature again. Never trusts an object by its name alone.
 
-use agent_core::resolve::{ResolvedApp, ResolvedService, start_order};
 use agent_core::Generation;
+use agent_core::resolve::{ResolvedApp, ResolvedService, start_order};
 use bundle::manifest::{FileId, FileMount};
 use bundle::{Digest, Manifest, Refused, TrustStore, Values, VerifiedBundle, template};
 
@@ -38,7 +38,10 @@ impl Loaded {
 
     /// The service that has this definition, if there is one.
     pub(crate) fn has_spec(&self, spec: &Digest) -> bool {
-        self.app.services.iter().any(|service| service.spec == *spec)
+        self.app
+            .services
+            .iter()
+            .any(|service| service.spec == *spec)
     }
 
     /// The ids of its images, each once.
@@ -51,13 +54,18 @@ impl Loaded {
     /// # Errors
     /// [`LoadError`], if what it is made of is not there any longer.
     pub(crate) fn render(&self, objects: &Objects, file: FileId) -> Result<Vec<u8>, LoadError> {
-        render(self.manifest(), &self.values, file, &|plain| stored(objects, plain))
+        render(self.manifest(), &self.values, file, &|plain| {
+            stored(objects, plain)
+        })
     }
 }
 
 /// The ids of a bundle's images, each once.
 pub(crate) fn images(manifest: &Manifest) -> Vec<Digest> {
-    let configs = manifest.images.iter().filter_map(|image| manifest.blob(image.config));
+    let configs = manifest
+        .images
+        .iter()
+        .filter_map(|image| manifest.blob(image.config));
     let mut ids: Vec<Digest> = configs.map(|blob| blob.plain).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -68,7 +76,11 @@ pub(crate) fn images(manifest: &Manifest) -> Vec<Digest> {
 ///
 /// # Errors
 /// [`LoadError`].
-pub(crate) fn load(objects: &Objects, trust: &TrustStore, generation: Generation) -> Result<Loaded, LoadError> {
+pub(crate) fn load(
+    objects: &Objects,
+    trust: &TrustStore,
+    generation: Generation,
+) -> Result<Loaded, LoadError> {
     let bundle = load_head(objects, trust, &generation.bundle)?;
     let values = stored(objects, &generation.variables)?;
     let values = Values::decode(&values).map_err(|_| LoadError::Damaged(generation.variables))?;
@@ -87,7 +99,11 @@ pub(crate) fn load(objects: &Objects, trust: &TrustStore, generation: Generation
 ///
 /// # Errors
 /// [`LoadError`].
-pub(crate) fn load_head(objects: &Objects, trust: &TrustStore, name: &Digest) -> Result<VerifiedBundle, LoadError> {
+pub(crate) fn load_head(
+    objects: &Objects,
+    trust: &TrustStore,
+    name: &Digest,
+) -> Result<VerifiedBundle, LoadError> {
     let head = objects.get(name).map_err(LoadError::Read)?;
     let head = head.ok_or(LoadError::Missing(*name))?;
     let bundle = bundle::verify(head, trust).map_err(LoadError::Refused)?;
@@ -121,7 +137,11 @@ fn stored(objects: &Objects, name: &Digest) -> Result<Vec<u8>, LoadError> {
 
 type Content<'a> = &'a dyn Fn(&Digest) -> Result<Vec<u8>, LoadError>;
 
-fn resolve(bundle: &VerifiedBundle, values: &Values, content: Content<'_>) -> Result<ResolvedApp, LoadError> {
+fn resolve(
+    bundle: &VerifiedBundle,
+    values: &Values,
+    content: Content<'_>,
+) -> Result<ResolvedApp, LoadError> {
     let manifest = bundle.manifest();
     let mut rendered = |file| Ok(Digest::of(&render(manifest, values, file, content)?));
     let resolved = ResolvedApp::new(manifest, bundle.digest(), values, &mut rendered);
@@ -129,9 +149,12 @@ fn resolve(bundle: &VerifiedBundle, values: &Values, content: Content<'_>) -> Re
 }
 
 fn plain_digest(manifest: &Manifest, file: FileId) -> Result<Digest, LoadError> {
-    let blob = manifest.file(file).and_then(|file| manifest.blob(file.content));
+    let blob = manifest
+        .file(file)
+        .and_then(|file| manifest.blob(file.content));
     // Verified manifests name only files and blobs that exist.
-    blob.map(|blob| blob.plain).ok_or(LoadError::Refused(Refused::Manifest))
+    blob.map(|blob| blob.plain)
+        .ok_or(LoadError::Refused(Refused::Manifest))
 }
 
 fn render(
@@ -152,5 +175,11 @@ fn render(
 /// The name under which a mounted file lies in the folder `files/`: by what it holds and by who
 /// may read it, so that an untouched service keeps its files through updates.
 pub(crate) fn file_name(content: &Digest, mount: &FileMount) -> String {
-    format!("{}-{:03o}-{}-{}", content.hex(), mount.mode, mount.uid, mount.gid)
+    format!(
+        "{}-{:03o}-{}-{}",
+        content.hex(),
+        mount.mode,
+        mount.uid,
+        mount.gid
+    )
 }

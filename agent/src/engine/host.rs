@@ -44,7 +44,9 @@ pub(crate) async fn blocking<T: Send + 'static>(
         let _ = sender.send(job());
     }));
     work.await;
-    receiver.try_recv().map_err(|_| io::Error::other("a worker thread was lost"))
+    receiver
+        .try_recv()
+        .map_err(|_| io::Error::other("a worker thread was lost"))
 }
 
 /// As [`blocking`], for jobs that tell how far they are.
@@ -75,7 +77,9 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 }
 

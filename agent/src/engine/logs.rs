@@ -39,8 +39,13 @@ impl Engine {
             streams.push((name, opened.map_err(|trouble| failure::trouble(&trouble))?));
         }
         let tell = |name: &str, line: LogLine| updates(update(name, line));
-        let done = if query.follow { self.follow(streams, &tell).await } else { merge(streams, &tell).await };
-        done.map_err(Trouble::runtime("read a log")).map_err(|trouble| failure::trouble(&trouble))
+        let done = if query.follow {
+            self.follow(streams, &tell).await
+        } else {
+            merge(streams, &tell).await
+        };
+        done.map_err(Trouble::runtime("read a log"))
+            .map_err(|trouble| failure::trouble(&trouble))
     }
 
     /// The services that are asked for, each with its container.
@@ -49,7 +54,10 @@ impl Engine {
         app: &App,
         service: Option<&str>,
     ) -> Result<Vec<(String, runtime_shim::ContainerId)>, Failure> {
-        let containers = self.ours(&app.name).await.map_err(|trouble| failure::trouble(&trouble))?;
+        let containers = self
+            .ours(&app.name)
+            .await
+            .map_err(|trouble| failure::trouble(&trouble))?;
         let Some(shown) = self.shown(app) else {
             return Ok(Vec::new());
         };
@@ -60,7 +68,9 @@ impl Engine {
             let known: Vec<String> = names().collect();
             return Err(failure::which_service(app.name.as_str(), service, &known));
         }
-        let wanted = shown.services().filter(|(_, s)| service.is_none_or(|name| s.service.name.as_str() == name));
+        let wanted = shown
+            .services()
+            .filter(|(_, s)| service.is_none_or(|name| s.service.name.as_str() == name));
         let found = wanted.filter_map(|(_, s)| {
             Some((s.service.name.to_string(), find(&containers, s)?.id.clone()))
         });

@@ -110,7 +110,10 @@ impl Engine {
     ) -> Result<Rc<Self>, Failure> {
         let lock = match mode {
             Mode::ReadOnly => None,
-            _ => Some(Lock::take(&config.state_dir).map_err(|e| failure::locked(&e, &config.state_dir))?),
+            _ => Some(
+                Lock::take(&config.state_dir)
+                    .map_err(|e| failure::locked(&e, &config.state_dir))?,
+            ),
         };
         let ports = Ports::of_this_machine(&config)?;
         Self::with_ports(config, mode, executor, ports, lock)
@@ -228,7 +231,9 @@ impl Engine {
 
     fn add_app(self: &Rc<Self>, state: AppState) -> Rc<App> {
         let app = Rc::new(App::new(state, self.booted.get()));
-        self.apps.borrow_mut().insert(app.name.clone(), Rc::clone(&app));
+        self.apps
+            .borrow_mut()
+            .insert(app.name.clone(), Rc::clone(&app));
         app
     }
 
@@ -236,7 +241,9 @@ impl Engine {
     /// small write for each boot.
     fn note_boot(&self) {
         let (id, path) = (self.host.boot_id(), self.config.state_dir.join("boot"));
-        let noted = crate::state::vfs::read(&*self.vfs, &path, 256).ok().flatten();
+        let noted = crate::state::vfs::read(&*self.vfs, &path, 256)
+            .ok()
+            .flatten();
         let same = noted.as_deref() == Some(id.as_bytes());
         self.booted.set(!same);
         if !same && self.mode != Mode::ReadOnly {

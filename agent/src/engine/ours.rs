@@ -43,7 +43,10 @@ pub(crate) fn is_running(container: &Container) -> bool {
 
 /// The container that runs a service exactly as it is defined; of several, one that runs, then
 /// the newest.
-pub(crate) fn find<'a>(containers: &'a [Container], service: &ResolvedService) -> Option<&'a Container> {
+pub(crate) fn find<'a>(
+    containers: &'a [Container],
+    service: &ResolvedService,
+) -> Option<&'a Container> {
     let spec = service.spec.hex();
     containers
         .iter()

@@ -22,10 +22,13 @@ impl Engine {
     pub(crate) async fn plan(self: &Rc<Self>, path: &Path) -> Result<PlanView, Failure> {
         let (source, plan, copy_bytes, blocked_by) = match self.admit(path, &|_| {}).await {
             Ok(offer) => {
-                let blocked_by = self.standing_against(&offer.source.bundle().manifest().app, offer.generation);
+                let blocked_by =
+                    self.standing_against(&offer.source.bundle().manifest().app, offer.generation);
                 (offer.source, offer.plan, offer.copy_bytes, blocked_by)
             }
-            Err(Rejected { failure, .. }) if [exit::NO_SPACE, exit::ALREADY_CURRENT].contains(&failure.code) => {
+            Err(Rejected { failure, .. })
+                if [exit::NO_SPACE, exit::ALREADY_CURRENT].contains(&failure.code) =>
+            {
                 let source = self.open_source(path).await?;
                 let values = self.values_for(source.bundle().manifest())?;
                 let planned = self.plan_for(&source, &values).await;
@@ -50,7 +53,9 @@ impl Engine {
 
     fn standing_against(&self, app: &AppName, offered: Generation) -> Vec<String> {
         let apps = self.apps.borrow();
-        let illegal = apps.get(app).and_then(|app| step(&app.state(), Event::Offered(offered), 0).err());
+        let illegal = apps
+            .get(app)
+            .and_then(|app| step(&app.state(), Event::Offered(offered), 0).err());
         illegal.iter().map(ToString::to_string).collect()
     }
 }

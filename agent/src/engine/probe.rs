@@ -2,13 +2,14 @@
 //!
 //! Never judges: it says whether one try went well. Reads at most the first line of an answer.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use agent_core::resolve::ResolvedService;
 use agent_core::trial::Health;
-use bundle::manifest::{HealthCheck, NetworkMode, Probe, Protocol, Service};
-use runtime_shim::ContainerId;
+use bundle::manifest::{HealthCheck, NetworkMode, Probe, Protocol, Service, Text};
+use runtime_shim::{ContainerId, RuntimeError};
 use smol::future::or;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::TcpStream;
@@ -17,33 +18,110 @@ use super::Engine;
 
 /// Most bytes of an HTTP answer that are read: its status line is within them.
 const STATUS_LINE_BYTES_MAX: usize = 64;
+/// Most characters of a command's output that go into messages.
+const OUTPUT_CHARS_MAX: usize = 200;
+
+/// Why a try went wrong.
+#[derive(Debug)]
+pub(crate) enum ProbeFailure {
+    /// The command ended with this code, and wrote this (its last line).
+    Exit(i32, String),
+    /// The command could not be run.
+    Runtime(RuntimeError),
+    /// The answer had this status.
+    Status(u16),
+    /// No connection, or no answer.
+    Io(io::Error),
+    /// It took too long.
+    TimedOut,
+    /// The port cannot be reached from here.
+    NoAddress,
+    /// A kind of check that this agent does not know.
+    Unknown,
+}
+
+impl fmt::Display for ProbeFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit(code, line) if line.is_empty() => write!(f, "it exits with code {code}"),
+            Self::Exit(code, line) => write!(f, "it exits with code {code}: {line}"),
+            Self::Runtime(error) => write!(f, "it cannot be run: {error}"),
+            Self::Status(status) => write!(f, "the answer is HTTP {status}"),
+            Self::Io(error) => write!(f, "{error}"),
+            Self::TimedOut => f.write_str("no answer in time"),
+            Self::NoAddress => {
+                f.write_str("the port cannot be reached: publish it, or use host networking")
+            }
+            Self::Unknown => f.write_str("this agent does not know this kind of check"),
+        }
+    }
+}
 
 impl Engine {
-    /// Tries a service's health check once; true if it went well in time.
-    pub(crate) async fn probe(&self, service: &Service, check: &HealthCheck, id: &ContainerId) -> bool {
+    /// Tries a service's health check once.
+    ///
+    /// # Errors
+    /// [`ProbeFailure`].
+    pub(crate) async fn probe(
+        &self,
+        service: &Service,
+        check: &HealthCheck,
+        id: &ContainerId,
+    ) -> Result<(), ProbeFailure> {
         let attempt = async {
             match &check.probe {
-                Probe::Exec(command) => {
-                    let command: Vec<&str> = command.iter().map(|word| word.as_str()).collect();
-                    let done = self.runtime.exec(id, &command, check.timeout_ms).await;
-                    done.is_ok_and(|output| output.code == 0)
+                Probe::Exec(command) => self.probe_exec(command, check.timeout_ms, id).await,
+                Probe::Http { port, path } => {
+                    let address = self.address(service, id, *port).await;
+                    match get(address.ok_or(ProbeFailure::NoAddress)?, path).await {
+                        Ok(200..=399) => Ok(()),
+                        Ok(status) => Err(ProbeFailure::Status(status)),
+                        Err(error) => Err(ProbeFailure::Io(error)),
+                    }
                 }
-                Probe::Http { port, path } => match self.address(service, id, *port).await {
-                    Some(address) => get(address, path).await.is_ok_and(|code| (200..400).contains(&code)),
-                    None => false,
-                },
-                Probe::Tcp { port } => match self.address(service, id, *port).await {
-                    Some(address) => TcpStream::connect(address).await.is_ok(),
-                    None => false,
-                },
-                _ => false,
+                Probe::Tcp { port } => {
+                    let address = self.address(service, id, *port).await;
+                    let connected =
+                        TcpStream::connect(address.ok_or(ProbeFailure::NoAddress)?).await;
+                    connected.map(|_| ()).map_err(ProbeFailure::Io)
+                }
+                _ => Err(ProbeFailure::Unknown),
             }
         };
         let late = async {
             self.host.sleep(u64::from(check.timeout_ms)).await;
-            false
+            Err(ProbeFailure::TimedOut)
         };
         or(attempt, late).await
+    }
+
+    async fn probe_exec(
+        &self,
+        command: &[Text],
+        timeout_ms: u32,
+        id: &ContainerId,
+    ) -> Result<(), ProbeFailure> {
+        let command: Vec<&str> = command.iter().map(|word| word.as_str()).collect();
+        let done = match self.runtime.exec(id, &command, timeout_ms).await {
+            Ok(done) => done,
+            Err(RuntimeError::TimedOut) => return Err(ProbeFailure::TimedOut),
+            Err(error) => return Err(ProbeFailure::Runtime(error)),
+        };
+        if done.code == 0 {
+            return Ok(());
+        }
+        let output = String::from_utf8_lossy(&done.output);
+        let line = output
+            .lines()
+            .rev()
+            .map(str::trim)
+            .find(|line| !line.is_empty());
+        let line = line
+            .unwrap_or_default()
+            .chars()
+            .take(OUTPUT_CHARS_MAX)
+            .collect();
+        Err(ProbeFailure::Exit(done.code, line))
     }
 
     /// Probes until the service is healthy; never ends if it does not become so.
@@ -54,7 +132,7 @@ impl Engine {
         let mut health = Health::new(check, self.host.now_ms());
         health.started(self.host.now_ms());
         loop {
-            let passed = self.probe(&service.service, check, id).await;
+            let passed = self.probe(&service.service, check, id).await.is_ok();
             health.probed(passed, self.host.now_ms());
             match health.healthy() {
                 Some(true) => return true,
@@ -72,7 +150,8 @@ impl Engine {
             NetworkMode::Bridge(_) if self.rootless.get() => {
                 // Addresses on bridges are in a namespace of their own there.
                 let published = service.ports.iter();
-                let published = published.filter(|p| p.container == port && p.protocol == Protocol::Tcp);
+                let published =
+                    published.filter(|p| p.container == port && p.protocol == Protocol::Tcp);
                 let published = published.map(|p| {
                     let ip = p.host_ip.as_ref().and_then(|ip| ip.parse().ok());
                     let ip = ip.filter(|ip: &IpAddr| !ip.is_unspecified());

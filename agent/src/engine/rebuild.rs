@@ -46,12 +46,25 @@ impl Engine {
         let mut containers = found.map_err(Trouble::runtime("list the containers"))?;
         containers.retain(|container| self.is_ours(container));
         let trust = TrustStore::load(&self.config.keys_dir).map_err(LoadError::Trust)?;
-        let names = self.objects.names().map_err(Trouble::file("the stored objects"))?;
+        let names = self
+            .objects
+            .names()
+            .map_err(Trouble::file("the stored objects"))?;
         let mut heads: BTreeMap<AppName, Vec<VerifiedBundle>> = BTreeMap::new();
-        for head in names.iter().filter_map(|name| load_head(&self.objects, &trust, name).ok()) {
-            heads.entry(head.manifest().app.clone()).or_default().push(head);
+        for head in names
+            .iter()
+            .filter_map(|name| load_head(&self.objects, &trust, name).ok())
+        {
+            heads
+                .entry(head.manifest().app.clone())
+                .or_default()
+                .push(head);
         }
-        let values: Vec<Digest> = names.iter().filter(|name| self.is_values(name)).copied().collect();
+        let values: Vec<Digest> = names
+            .iter()
+            .filter(|name| self.is_values(name))
+            .copied()
+            .collect();
         let rebuilt = heads.into_iter().map(|(app, heads)| {
             let mut state = AppState::new(app);
             let of_app: Vec<Container> = containers
@@ -61,9 +74,19 @@ impl Engine {
                 .collect();
             let newest = of_app.iter().map(generation_of).max().unwrap_or(0);
             state.next_generation = GenerationId(newest.saturating_add(1));
-            state.seq_floor = heads.iter().map(|head| head.manifest().seq).max().unwrap_or(0);
-            state.epoch_floor = heads.iter().map(|head| head.manifest().epoch).max().unwrap_or(0);
-            let candidates = heads.iter().flat_map(|head| values.iter().map(move |values| (head, values)));
+            state.seq_floor = heads
+                .iter()
+                .map(|head| head.manifest().seq)
+                .max()
+                .unwrap_or(0);
+            state.epoch_floor = heads
+                .iter()
+                .map(|head| head.manifest().epoch)
+                .max()
+                .unwrap_or(0);
+            let candidates = heads
+                .iter()
+                .flat_map(|head| values.iter().map(move |values| (head, values)));
             state.current = candidates
                 .filter_map(|(head, values)| self.candidate(&trust, head, values, newest))
                 .filter(|loaded| runs_whole(loaded, &of_app))
@@ -74,7 +97,13 @@ impl Engine {
         Ok(rebuilt.collect())
     }
 
-    fn candidate(&self, trust: &TrustStore, head: &VerifiedBundle, values: &Digest, id: u32) -> Option<Loaded> {
+    fn candidate(
+        &self,
+        trust: &TrustStore,
+        head: &VerifiedBundle,
+        values: &Digest,
+        id: u32,
+    ) -> Option<Loaded> {
         let generation = Generation {
             id: GenerationId(id.max(1)),
             seq: head.manifest().seq,
@@ -95,13 +124,19 @@ impl Engine {
             return 0;
         };
         let names = self.objects.names().unwrap_or_default();
-        let heads = names.iter().filter_map(|name| load_head(&self.objects, &trust, name).ok());
-        heads.map(|head| head.manifest().issued_at).max().unwrap_or(0)
+        let heads = names
+            .iter()
+            .filter_map(|name| load_head(&self.objects, &trust, name).ok());
+        heads
+            .map(|head| head.manifest().issued_at)
+            .max()
+            .unwrap_or(0)
     }
 }
 
 /// Whether every service has a container exactly as it is defined.
 fn runs_whole(loaded: &Loaded, containers: &[Container]) -> bool {
     let mut services = loaded.services();
-    !loaded.app.services.is_empty() && services.all(|(_, service)| find(containers, service).is_some())
+    !loaded.app.services.is_empty()
+        && services.all(|(_, service)| find(containers, service).is_some())
 }

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use agent_core::{Event, Generation, OutcomeKind};
 use bundle::manifest::SwitchMode;
 
-use super::bring_up::How;
 use super::app::App;
+use super::bring_up::How;
 use super::generation::Loaded;
 use super::ours::{find, generation_of};
 use super::trouble::Trouble;
@@ -34,7 +34,11 @@ impl Engine {
         }
     }
 
-    async fn try_reconcile(self: &Rc<Self>, app: &Rc<App>, current: Option<Generation>) -> Result<(), Trouble> {
+    async fn try_reconcile(
+        self: &Rc<Self>,
+        app: &Rc<App>,
+        current: Option<Generation>,
+    ) -> Result<(), Trouble> {
         self.runtime_info().await?;
         self.undo_staging(app).await?;
         let Some(current) = current else {
@@ -75,13 +79,21 @@ impl Engine {
         let values = match self.values_for(running.manifest()) {
             Ok(values) => values,
             Err(failure) => {
-                log::warn!("app={} phase=reconciling cause={}", app.name, failure.message);
+                log::warn!(
+                    "app={} phase=reconciling cause={}",
+                    app.name,
+                    failure.message
+                );
                 return;
             }
         };
-        let offered = Generation { variables: values.digest(), ..running.generation };
+        let offered = Generation {
+            variables: values.digest(),
+            ..running.generation
+        };
         let failed = app.state().last.is_some_and(|last| {
-            !matches!(last.kind, OutcomeKind::Committed(_)) && last.generation.same_content(&offered)
+            !matches!(last.kind, OutcomeKind::Committed(_))
+                && last.generation.same_content(&offered)
         });
         if offered.same_content(&running.generation) || failed {
             return;
@@ -111,7 +123,11 @@ impl Engine {
             if !waits && !used.contains(&container.id) {
                 let removed = self.runtime.remove(&container.id).await;
                 removed.map_err(Trouble::runtime(format!("remove {}", container.name)))?;
-                log::info!("app={} phase=removed container={}", app.name, container.name);
+                log::info!(
+                    "app={} phase=removed container={}",
+                    app.name,
+                    container.name
+                );
             }
         }
         Ok(())

@@ -17,7 +17,11 @@ use crate::time::to_rfc3339;
 impl Engine {
     /// Tells how an update ended. Repeated after a crash, it writes nothing twice.
     pub(crate) fn report(&self, app: &App, outcome: Outcome) {
-        let Outcome { kind, generation, at } = outcome;
+        let Outcome {
+            kind,
+            generation,
+            at,
+        } = outcome;
         let (version, services) = self.names(app, &generation);
         let detail = app.detail.take();
         let words = detail.as_ref().map(|detail| detail.words.as_str());
@@ -39,7 +43,11 @@ impl Engine {
         };
         // After a crash the words are lost, the rest is the same.
         let facts = |e: &HistoryView| (e.at.clone(), e.app.clone(), e.generation, e.result.clone());
-        let again = self.history.entries().iter().any(|told| facts(told) == facts(&entry));
+        let again = self
+            .history
+            .entries()
+            .iter()
+            .any(|told| facts(told) == facts(&entry));
         if !again {
             self.write_history(entry);
         }
@@ -47,19 +55,32 @@ impl Engine {
             OutcomeKind::Committed(_) | OutcomeKind::Removed => {
                 Ok(self.applied(app, generation, &version))
             }
-            _ => Err(failure::ended(app.name.as_str(), &version, kind, &services, detail.as_ref())),
+            _ => Err(failure::ended(
+                app.name.as_str(),
+                &version,
+                kind,
+                &services,
+                detail.as_ref(),
+            )),
         };
-        app.tell(&Notice::Ended { generation, result: Box::new(result) });
+        app.tell(&Notice::Ended {
+            generation,
+            result: Box::new(result),
+        });
     }
 
     /// What a generation's bundle calls itself and its services.
     fn names(&self, app: &App, generation: &Generation) -> (String, Vec<ServiceName>) {
         let named = app.named.borrow();
-        if let Some(named) = named.as_ref().filter(|named| named.bundle == generation.bundle) {
+        if let Some(named) = named
+            .as_ref()
+            .filter(|named| named.bundle == generation.bundle)
+        {
             return (named.version.clone(), named.services.clone());
         }
         let trust = bundle::TrustStore::load(&self.config.keys_dir).ok();
-        let head = trust.and_then(|trust| load_head(&self.objects, &trust, &generation.bundle).ok());
+        let head =
+            trust.and_then(|trust| load_head(&self.objects, &trust, &generation.bundle).ok());
         match head.map(|head| Named::new(&head)) {
             Some(named) => (named.version, named.services),
             None => (generation.bundle.short(), Vec::new()),
@@ -68,8 +89,17 @@ impl Engine {
 
     /// Notes a refusal of a bundle whose signature is good; what is no news is not noted.
     pub(crate) fn report_refusal(&self, manifest: &Manifest, refused: &Failure) {
-        let noteworthy = [exit::REFUSED, exit::NO_SPACE, exit::RUNTIME_UNREACHABLE, exit::DOWNLOAD_FAILED];
-        log::warn!("app={} phase=refused cause={}", manifest.app, refused.message);
+        let noteworthy = [
+            exit::REFUSED,
+            exit::NO_SPACE,
+            exit::RUNTIME_UNREACHABLE,
+            exit::DOWNLOAD_FAILED,
+        ];
+        log::warn!(
+            "app={} phase=refused cause={}",
+            manifest.app,
+            refused.message
+        );
         if noteworthy.contains(&refused.code) {
             self.write_history(HistoryView {
                 at: to_rfc3339(self.host.now_s()),
@@ -94,7 +124,9 @@ impl Engine {
         let state = app.state();
         let before = state.previous.filter(|previous| *previous != generation);
         let before = before.and_then(|before| self.load(before).ok());
-        let services = self.load(generation).map(|loaded| actions(before.as_deref(), &loaded));
+        let services = self
+            .load(generation)
+            .map(|loaded| actions(before.as_deref(), &loaded));
         AppliedView {
             app: app.name.to_string(),
             version: version.to_owned(),
@@ -107,7 +139,12 @@ impl Engine {
 }
 
 fn actions(before: Option<&Loaded>, now: &Loaded) -> Vec<ServiceAction> {
-    let plan = Plan::new(before.map(|before| &before.app), &now.app, &|_| true, now.manifest());
+    let plan = Plan::new(
+        before.map(|before| &before.app),
+        &now.app,
+        &|_| true,
+        now.manifest(),
+    );
     service_actions(&plan)
 }
 

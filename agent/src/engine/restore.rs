@@ -8,8 +8,8 @@ use std::rc::Rc;
 use agent_core::Generation;
 
 use super::Engine;
-use super::bring_up::GRACE_S;
 use super::app::App;
+use super::bring_up::GRACE_S;
 use super::generation::Loaded;
 use super::ours::{find, generation_of, is_of, is_running};
 use super::stage::mounts_volume;
@@ -38,19 +38,26 @@ impl Engine {
         for container in containers.iter().rev() {
             let keep = kept.contains(&container.id);
             if !keep && generation_of(container) == failed.id.0 {
-                self.stop_container(&app.name, container, self.grace_s(failed, container)).await?;
+                self.stop_container(&app.name, container, self.grace_s(failed, container))
+                    .await?;
                 let removed = self.runtime.remove(&container.id).await;
                 removed.map_err(Trouble::runtime(format!("remove {}", container.name)))?;
             }
         }
         let copied = self.copied_volumes(&app.name, failed.id);
-        for container in containers.iter().filter(|c| kept.contains(&c.id) && is_running(c)) {
+        for container in containers
+            .iter()
+            .filter(|c| kept.contains(&c.id) && is_running(c))
+        {
             let service = back.iter().flat_map(|back| back.services());
-            let service = service.map(|(_, s)| s).find(|s| is_of(container, &s.service.name));
+            let service = service
+                .map(|(_, s)| s)
+                .find(|s| is_of(container, &s.service.name));
             if let Some(service) = service
                 && copied.iter().any(|volume| mounts_volume(service, volume))
             {
-                self.stop_container(&app.name, container, service.service.stop_grace_s).await?;
+                self.stop_container(&app.name, container, service.service.stop_grace_s)
+                    .await?;
             }
         }
         Ok(())
@@ -61,7 +68,11 @@ impl Engine {
     pub(super) fn load_if_trusted(&self, app: &App, generation: Generation) -> Option<Rc<Loaded>> {
         let loaded = self.load(generation);
         if let Err(error) = &loaded {
-            log::warn!("app={} generation={} cause={error}", app.name, generation.id);
+            log::warn!(
+                "app={} generation={} cause={error}",
+                app.name,
+                generation.id
+            );
         }
         loaded.ok()
     }
@@ -75,7 +86,11 @@ impl Engine {
         for container in self.ours(&app.name).await? {
             let started = self.runtime.start(&container.id).await;
             started.map_err(Trouble::runtime(format!("start {}", container.name)))?;
-            log::warn!("app={} phase=started container={}", app.name, container.name);
+            log::warn!(
+                "app={} phase=started container={}",
+                app.name,
+                container.name
+            );
         }
         Ok(())
     }

@@ -64,7 +64,10 @@ impl Source {
 
     /// What went wrong while a runtime read from it, if anything did.
     pub(crate) fn take_fault(&self) -> Option<Refused> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 

@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use agent_core::resolve::ResolvedService;
 use agent_core::Generation;
+use agent_core::resolve::ResolvedService;
 use bundle::manifest::{FileMount, Image, ImageId, VolumeMount};
 use bundle::{AppName, BlobReader, Manifest, Refused, oci};
 use runtime_shim::{ContainerSpec, ImageImport, RuntimeError};
@@ -33,7 +33,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub(crate) async fn stage(self: &Rc<Self>, app: &App, incoming: Generation) -> Result<(), Trouble> {
+    pub(crate) async fn stage(
+        self: &Rc<Self>,
+        app: &App,
+        incoming: Generation,
+    ) -> Result<(), Trouble> {
         self.undo_staging(app).await?;
         let offer = app.offer.borrow().clone();
         if let Some(offer) = &offer {
@@ -44,7 +48,9 @@ impl Engine {
             generation: incoming.id,
             bundle: incoming.bundle,
         };
-        self.intents.begin(&app.name, intent).map_err(Trouble::file("the intent of the import"))?;
+        self.intents
+            .begin(&app.name, intent)
+            .map_err(Trouble::file("the intent of the import"))?;
         self.ensure_surroundings(&next).await?;
         self.import_images(app, &next, offer.as_deref()).await?;
         self.sync_store().await?;
@@ -62,7 +68,10 @@ impl Engine {
     /// # Errors
     /// [`Trouble`]; the intent then stays open.
     pub(crate) async fn undo_staging(&self, app: &App) -> Result<(), Trouble> {
-        let open = self.intents.open().map_err(Trouble::file("the intents of imports"))?;
+        let open = self
+            .intents
+            .open()
+            .map_err(Trouble::file("the intents of imports"))?;
         let Some((_, intent)) = open.into_iter().find(|(name, _)| *name == app.name) else {
             return Ok(());
         };
@@ -70,7 +79,11 @@ impl Engine {
         // While it is being staged again, the number is that of the new attempt.
         let done = state.next_generation > intent.generation;
         if !done {
-            log::warn!("app={} generation={} phase=undoing", app.name, intent.generation);
+            log::warn!(
+                "app={} generation={} phase=undoing",
+                app.name,
+                intent.generation
+            );
             for container in self.ours(&app.name).await? {
                 if super::ours::generation_of(&container) == intent.generation.0 {
                     let removed = self.runtime.remove(&container.id).await;
@@ -79,27 +92,42 @@ impl Engine {
             }
             self.remove_images_of(&intent.bundle).await?;
         }
-        self.intents.end(&app.name).map_err(Trouble::file("the intent of the import"))
+        self.intents
+            .end(&app.name)
+            .map_err(Trouble::file("the intent of the import"))
     }
 
     /// Stores the head, the values and the files of a bundle, each durable when this returns.
     async fn store_offer(&self, offer: &Offer) -> Result<(), Trouble> {
         let bundle = offer.source.bundle();
         let put = |name: &_, bytes: &[u8]| {
-            self.objects.put(name, bytes).map_err(Trouble::file("a stored object"))
+            self.objects
+                .put(name, bytes)
+                .map_err(Trouble::file("a stored object"))
         };
         put(&bundle.digest(), bundle.head())?;
         put(&offer.values.digest(), &offer.values.encode())?;
         let manifest = bundle.manifest();
-        for blob in manifest.files.iter().filter_map(|file| manifest.blob(file.content)) {
-            let (file, blob, at) = (Arc::clone(offer.source.file()), blob.clone(), bundle.payload_offset());
+        for blob in manifest
+            .files
+            .iter()
+            .filter_map(|file| manifest.blob(file.content))
+        {
+            let (file, blob, at) = (
+                Arc::clone(offer.source.file()),
+                blob.clone(),
+                bundle.payload_offset(),
+            );
             let plain = blob.plain;
             let read = blocking(&*self.host, move || {
                 let mut bytes = Vec::new();
                 std::io::Read::read_to_end(&mut BlobReader::new(&*file, &blob, at), &mut bytes)?;
                 Ok::<_, Refused>(bytes)
             });
-            let bytes = read.await.map_err(Trouble::file("the bundle"))?.map_err(Trouble::Source)?;
+            let bytes = read
+                .await
+                .map_err(Trouble::file("the bundle"))?
+                .map_err(Trouble::Source)?;
             put(&plain, &bytes)?;
         }
         Ok(())
@@ -112,26 +140,43 @@ impl Engine {
     pub(crate) async fn ensure_surroundings(&self, target: &Loaded) -> Result<(), Trouble> {
         let (app, manifest) = (&target.app.app, target.manifest());
         for network in &manifest.networks {
-            let made = self.runtime.ensure_network(app, &ContainerSpec::network_name(app, network)).await;
+            let made = self
+                .runtime
+                .ensure_network(app, &ContainerSpec::network_name(app, network))
+                .await;
             made.map_err(Trouble::runtime(format!("make the network {network}")))?;
         }
         for volume in &manifest.volumes {
-            let made = self.runtime.ensure_volume(app, &ContainerSpec::volume_name(app, volume)).await;
+            let made = self
+                .runtime
+                .ensure_volume(app, &ContainerSpec::volume_name(app, volume))
+                .await;
             made.map_err(Trouble::runtime(format!("make the volume {volume}")))?;
         }
         Ok(())
     }
 
-    async fn import_images(&self, app: &App, next: &Loaded, offer: Option<&Offer>) -> Result<(), Trouble> {
+    async fn import_images(
+        &self,
+        app: &App,
+        next: &Loaded,
+        offer: Option<&Offer>,
+    ) -> Result<(), Trouble> {
         let manifest = next.manifest();
         let mut lacking: Vec<(ImageId, &ResolvedService)> = Vec::new();
         for (_, service) in next.services() {
-            let known = lacking.iter().any(|(_, other)| other.image == service.image);
+            let known = lacking
+                .iter()
+                .any(|(_, other)| other.image == service.image);
             if !known && !self.has_image(service).await? {
                 lacking.push((service.service.image, service));
             }
         }
-        let bytes = |id: ImageId| manifest.image(id).map_or(0, |image| image_bytes(manifest, image));
+        let bytes = |id: ImageId| {
+            manifest
+                .image(id)
+                .map_or(0, |image| image_bytes(manifest, image))
+        };
         let total = lacking.iter().map(|(id, _)| bytes(*id)).sum();
         let before = Cell::new(0);
         for (id, service) in lacking {
@@ -142,7 +187,8 @@ impl Engine {
                 return Err(Trouble::ImageMissing(service.image));
             };
             let name = &service.service.name;
-            let progress = |done| app.progress(Step::Stage, name.as_str(), before.get() + done, total);
+            let progress =
+                |done| app.progress(Step::Stage, name.as_str(), before.get() + done, total);
             progress(0);
             let imported = self.runtime.import_image(&import, &progress).await;
             if let Err(error) = imported {
@@ -153,7 +199,11 @@ impl Engine {
                 });
             }
             before.set(before.get() + bytes(id));
-            log::info!("app={} phase=imported image={}", app.name, service.image.short());
+            log::info!(
+                "app={} phase=imported image={}",
+                app.name,
+                service.image.short()
+            );
         }
         app.progress(Step::Stage, "", total, total);
         Ok(())
@@ -178,7 +228,11 @@ impl Engine {
     /// # Errors
     /// [`Trouble`].
     pub(crate) async fn runtime_info(&self) -> Result<runtime_shim::RuntimeInfo, Trouble> {
-        let info = self.runtime.info().await.map_err(Trouble::runtime("reach it"))?;
+        let info = self
+            .runtime
+            .info()
+            .await
+            .map_err(Trouble::runtime("reach it"))?;
         self.rootless.set(info.rootless);
         Ok(info)
     }
@@ -208,11 +262,21 @@ impl Engine {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub(crate) async fn place_files(&self, target: &Loaded, service: &ResolvedService) -> Result<(), Trouble> {
+    pub(crate) async fn place_files(
+        &self,
+        target: &Loaded,
+        service: &ResolvedService,
+    ) -> Result<(), Trouble> {
         for (file, mount) in service.files.iter().zip(&service.service.files) {
             let path = self.files.join(file_name(&file.content, mount));
-            let there = vfs::read(&*self.vfs, &path, bundle::limits::FILE_BYTES_MAX as usize * 2);
-            if !there.is_ok_and(|there| there.is_some_and(|b| bundle::Digest::of(&b) == file.content)) {
+            let there = vfs::read(
+                &*self.vfs,
+                &path,
+                bundle::limits::FILE_BYTES_MAX as usize * 2,
+            );
+            if !there
+                .is_ok_and(|there| there.is_some_and(|b| bundle::Digest::of(&b) == file.content))
+            {
                 let bytes = target.render(&self.objects, file.file)?;
                 let written = (|| {
                     self.vfs.create_dir(&self.files)?;
@@ -244,11 +308,17 @@ impl Engine {
                 }
             }
             self.remove_images_of(&incoming.bundle).await?;
-            self.intents.end(&app.name).map_err(Trouble::file("the intent of the import"))
+            self.intents
+                .end(&app.name)
+                .map_err(Trouble::file("the intent of the import"))
         };
         // What is left now is undone before the next import, or at the next start.
         if let Err(trouble) = removed.await {
-            log::warn!("app={} generation={} phase=discarding cause={trouble}", app.name, incoming.id);
+            log::warn!(
+                "app={} generation={} phase=discarding cause={trouble}",
+                app.name,
+                incoming.id
+            );
         }
         self.collect(app).await;
     }
@@ -281,7 +351,10 @@ impl Engine {
 
 fn image_bytes(manifest: &Manifest, image: &Image) -> u64 {
     let layers = image.layers.iter().chain([&image.config]);
-    layers.filter_map(|id| manifest.blob(*id)).map(|blob| blob.plain_bytes).sum()
+    layers
+        .filter_map(|id| manifest.blob(*id))
+        .map(|blob| blob.plain_bytes)
+        .sum()
 }
 
 fn image_import(
@@ -294,7 +367,9 @@ fn image_import(
     let image = manifest.image(id)?;
     let config = manifest.blob(image.config)?;
     let layers = image.layers.iter().map(|layer| manifest.blob(*layer));
-    let layers: Option<Vec<_>> = layers.map(|blob| blob.map(|b| (b.plain, b.plain_bytes))).collect();
+    let layers: Option<Vec<_>> = layers
+        .map(|blob| blob.map(|b| (b.plain, b.plain_bytes)))
+        .collect();
     let (json, manifest_digest) = oci::image_manifest(manifest, id)?;
     Some(ImageImport {
         name: format!("localhost/coracle/{app}-{}", service.service.name),

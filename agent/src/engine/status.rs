@@ -25,7 +25,10 @@ impl Engine {
         let apps: Vec<_> = self.apps.borrow().values().cloned().collect();
         let mut views = Vec::new();
         for app in apps {
-            let last = history.iter().rev().find(|entry| entry.app == app.name.as_str());
+            let last = history
+                .iter()
+                .rev()
+                .find(|entry| entry.app == app.name.as_str());
             let state = app.state();
             // An app that was only ever refused is not on this device.
             if state != AppState::new(app.name.clone()) {
@@ -49,22 +52,31 @@ impl Engine {
         let state = app.state();
         let current = state.current.and_then(|current| self.load(current).ok());
         let shown = match state.phase {
-            Phase::Switching { incoming, .. } | Phase::Trial { incoming, .. } => self.load(incoming).ok(),
+            Phase::Switching { incoming, .. } | Phase::Trial { incoming, .. } => {
+                self.load(incoming).ok()
+            }
             _ => None,
         };
         let containers = self.ours(&app.name).await.unwrap_or_default();
         let services = shown.as_ref().or(current.as_ref()).map(|shown| {
             let services = shown.services();
-            services.map(|(place, _)| service_view(app, shown, place, &containers)).collect()
+            services
+                .map(|(place, _)| service_view(app, shown, place, &containers))
+                .collect()
         });
         let previous = state.previous.and_then(|previous| {
             let loaded = self.load(previous).ok()?;
             let version = loaded.manifest().version.to_string();
-            Some(PreviousView { version, seq: previous.seq })
+            Some(PreviousView {
+                version,
+                seq: previous.seq,
+            })
         });
         AppView {
             app: app.name.to_string(),
-            version: current.as_ref().map(|current| current.manifest().version.to_string()),
+            version: current
+                .as_ref()
+                .map(|current| current.manifest().version.to_string()),
             seq: state.current.map(|current| current.seq),
             generation: state.current.map(|current| current.id.0),
             state: state_name(&state, current.as_deref()).to_owned(),
@@ -84,7 +96,10 @@ impl Engine {
         let mut found = found.map_err(|trouble| failure::trouble(&trouble))?;
         found.retain(|container| self.is_ours(container));
         found.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(found.iter().map(|container| self.container_view(container)).collect())
+        Ok(found
+            .iter()
+            .map(|container| self.container_view(container))
+            .collect())
     }
 
     fn container_view(&self, container: &Container) -> ContainerView {
@@ -93,7 +108,9 @@ impl Engine {
         let apps = self.apps.borrow();
         let app = apps.values().find(|known| known.name.as_str() == app);
         let watched = app.and_then(|app| app.supervisor.find(&container.id));
-        let restarting = watched.as_ref().is_some_and(|watched| watched.restarting.get());
+        let restarting = watched
+            .as_ref()
+            .is_some_and(|watched| watched.restarting.get());
         ContainerView {
             app: label(labels::APP),
             service: label(labels::SERVICE),
@@ -107,7 +124,11 @@ impl Engine {
                 ContainerState::Exited(status) => Some(status.code),
                 _ => None,
             },
-            image_id: container.image.as_ref().map(Digest::to_string).unwrap_or_default(),
+            image_id: container
+                .image
+                .as_ref()
+                .map(Digest::to_string)
+                .unwrap_or_default(),
             started_at: container.started_at.map(to_rfc3339),
         }
     }
@@ -133,14 +154,22 @@ fn service_view(app: &App, shown: &Loaded, place: usize, containers: &[Container
     let service = shown.app.services.get(place);
     let container = service.and_then(|service| find(containers, service));
     let watched = container.and_then(|container| app.supervisor.find(&container.id));
-    let restarting = watched.as_ref().is_some_and(|watched| watched.restarting.get());
+    let restarting = watched
+        .as_ref()
+        .is_some_and(|watched| watched.restarting.get());
     ServiceView {
-        name: service.map(|service| service.service.name.to_string()).unwrap_or_default(),
+        name: service
+            .map(|service| service.service.name.to_string())
+            .unwrap_or_default(),
         state: container_state(container, restarting).to_owned(),
         healthy: watched.as_ref().and_then(|watched| watched.healthy.get()),
         restarts: watched.as_ref().map_or(0, |watched| watched.restarts.get()),
-        image_id: service.map(|service| service.image.to_string()).unwrap_or_default(),
-        started_at: container.and_then(|container| container.started_at).map(to_rfc3339),
+        image_id: service
+            .map(|service| service.image.to_string())
+            .unwrap_or_default(),
+        started_at: container
+            .and_then(|container| container.started_at)
+            .map(to_rfc3339),
     }
 }
 
@@ -164,7 +193,11 @@ pub(crate) fn state_name(state: &AppState, current: Option<&Loaded>) -> &'static
             // Its signed head cannot be verified: it is left alone.
             (Some(_), None) => "failed",
             (None, _) => match state.last.map(|last| last.kind) {
-                Some(OutcomeKind::Failed(_) | OutcomeKind::RolledBack(_) | OutcomeKind::RollbackFailed(_)) => "failed",
+                Some(
+                    OutcomeKind::Failed(_)
+                    | OutcomeKind::RolledBack(_)
+                    | OutcomeKind::RollbackFailed(_),
+                ) => "failed",
                 _ => "stopped",
             },
         },

@@ -16,6 +16,7 @@ use smol::{Task, lock};
 use super::Engine;
 use super::generation::Loaded;
 use super::ours::find;
+use super::probe::ProbeFailure;
 use super::trouble::Trouble;
 
 /// The wait before a runtime that did not answer is asked again, in milliseconds.
@@ -26,13 +27,15 @@ pub(crate) const RETRY_MS_MAX: u64 = 60_000;
 /// What is known of a service that is being watched.
 pub(crate) struct Watched {
     /// Its place in the manifest.
-    place: usize,
+    pub(crate) place: usize,
     /// Its container.
     pub(crate) container: RefCell<ContainerId>,
     /// How often it was started again after it had exited.
     pub(crate) restarts: Cell<u32>,
     /// Whether its health check passes.
     pub(crate) healthy: Cell<Option<bool>>,
+    /// Why its last health check failed, if it did.
+    pub(crate) ill: RefCell<Option<ProbeFailure>>,
     /// Whether it waits to be started again.
     pub(crate) restarting: Cell<bool>,
     /// Whether it has ended for good, as its policy says.
@@ -58,9 +61,20 @@ impl Supervisor {
     /// What is known of the service that this container runs.
     pub(crate) fn find(&self, id: &ContainerId) -> Option<Rc<Watched>> {
         let watched = self.watched.borrow();
-        watched.iter().find(|w| *w.container.borrow() == *id).cloned()
+        watched
+            .iter()
+            .find(|w| *w.container.borrow() == *id)
+            .cloned()
     }
 
+    /// What is known of the service at this place.
+    pub(crate) fn at(&self, place: usize) -> Option<Rc<Watched>> {
+        self.watched
+            .borrow()
+            .iter()
+            .find(|w| w.place == place)
+            .cloned()
+    }
 
     /// Sends what is seen from now on to `listener`, or to nobody.
     pub(crate) fn listen(&self, listener: Option<Sender<Observation>>) {
@@ -100,10 +114,15 @@ impl Engine {
                 container: RefCell::new(container.id.clone()),
                 restarts: Cell::new(keep(|w| w.restarts.get())),
                 healthy: Cell::new(before.as_ref().and_then(|w| w.healthy.get())),
+                ill: RefCell::default(),
                 restarting: Cell::new(false),
                 ended: Cell::new(false),
                 failures: Cell::new(keep(|w| w.failures.get())),
-                started_ms: Cell::new(before.as_ref().map_or(self.host.now_ms(), |w| w.started_ms.get())),
+                started_ms: Cell::new(
+                    before
+                        .as_ref()
+                        .map_or(self.host.now_ms(), |w| w.started_ms.get()),
+                ),
                 starts: smol::channel::bounded(1),
             });
             watched.push(Rc::clone(&one));
@@ -152,7 +171,9 @@ impl Watch {
             return;
         };
         let (app, name) = (&self.target.app.app, &service.service.name);
-        self.tell(Observation::Started { service: self.service() });
+        self.tell(Observation::Started {
+            service: self.service(),
+        });
         let mut unanswered = 0;
         loop {
             let id = self.one.container.borrow().clone();
@@ -160,13 +181,16 @@ impl Watch {
                 Ok(status) => {
                     log::warn!(
                         "app={app} service={name} phase=exited code={} oom_killed={}",
-                        status.code, status.oom_killed
+                        status.code,
+                        status.oom_killed
                     );
                     status.code
                 }
                 // Somebody removed it: that is an end too.
                 Err(RuntimeError::NotFound) => {
-                    log::warn!("app={app} service={name} phase=exited cause=removed by somebody else");
+                    log::warn!(
+                        "app={app} service={name} phase=exited cause=removed by somebody else"
+                    );
                     -1
                 }
                 Err(error) => {
@@ -177,8 +201,15 @@ impl Watch {
             };
             unanswered = 0;
             self.one.healthy.set(None);
-            self.tell(Observation::Exited { service: self.service(), code });
-            let ran_ms = self.engine.host.now_ms().saturating_sub(self.one.started_ms.get());
+            self.tell(Observation::Exited {
+                service: self.service(),
+                code,
+            });
+            let ran_ms = self
+                .engine
+                .host
+                .now_ms()
+                .saturating_sub(self.one.started_ms.get());
             let (before, random) = (self.one.failures.get(), self.engine.host.random());
             self.one.failures.set(failures_after(before, ran_ms));
             let RestartDecision::After { ms } =
@@ -197,8 +228,12 @@ impl Watch {
             }
             unanswered = 0;
             self.one.restarting.set(false);
-            self.one.restarts.set(self.one.restarts.get().saturating_add(1));
-            self.tell(Observation::Started { service: self.service() });
+            self.one
+                .restarts
+                .set(self.one.restarts.get().saturating_add(1));
+            self.tell(Observation::Started {
+                service: self.service(),
+            });
             let _ = self.one.starts.0.try_send(());
         }
     }
@@ -210,7 +245,10 @@ impl Watch {
         self.one.started_ms.set(self.engine.host.now_ms());
         match self.engine.runtime.start(&id).await {
             Err(RuntimeError::NotFound) => {
-                let id = self.engine.create_service(&self.target, self.one.place).await?;
+                let id = self
+                    .engine
+                    .create_service(&self.target, self.one.place)
+                    .await?;
                 *self.one.container.borrow_mut() = id.clone();
                 self.engine.runtime.start(&id).await
             }
@@ -233,16 +271,23 @@ impl Watch {
         while !self.one.ended.get() {
             let id = self.one.container.borrow().clone();
             if !self.one.restarting.get() {
-                let passed = self.engine.probe(&service.service, check, &id).await;
+                let result = self.engine.probe(&service.service, check, &id).await;
+                let passed = result.is_ok();
+                *self.one.ill.borrow_mut() = result.err();
                 health.probed(passed, host.now_ms());
                 let was = self.one.healthy.replace(health.healthy());
                 if was != health.healthy() {
                     log::info!(
                         "app={} service={} healthy={:?}",
-                        self.target.app.app, service.service.name, health.healthy()
+                        self.target.app.app,
+                        service.service.name,
+                        health.healthy()
                     );
                 }
-                self.tell(Observation::Probe { service: self.service(), passed });
+                self.tell(Observation::Probe {
+                    service: self.service(),
+                    passed,
+                });
             }
             let interval = async {
                 host.sleep(u64::from(check.interval_ms)).await;
@@ -260,7 +305,12 @@ impl Watch {
 impl Engine {
     /// Waits before a runtime that did not answer is asked again, ever longer.
     pub(crate) async fn pause(&self, attempts: &mut u32) {
-        let wait = full_jitter(*attempts, RETRY_MS, RETRY_MS_MAX - RETRY_MS, self.host.random());
+        let wait = full_jitter(
+            *attempts,
+            RETRY_MS,
+            RETRY_MS_MAX - RETRY_MS,
+            self.host.random(),
+        );
         *attempts = attempts.saturating_add(1);
         self.host.sleep(RETRY_MS + wait).await;
     }

@@ -9,8 +9,8 @@ use agent_core::Generation;
 use bundle::manifest::SwitchMode;
 
 use super::Engine;
-use super::bring_up::How;
 use super::app::App;
+use super::bring_up::How;
 use super::stage::mounts_volume;
 use super::trouble::Trouble;
 use crate::api::Step;
@@ -38,8 +38,12 @@ impl Engine {
         };
         let stopped_here = |place: usize| {
             next.app.services.get(place).is_some_and(|service| {
-                let kept = running.as_ref().is_some_and(|running| running.has_spec(&service.spec));
-                !kept || app.booted.get() || copied.iter().any(|volume| mounts_volume(service, volume))
+                let kept = running
+                    .as_ref()
+                    .is_some_and(|running| running.has_spec(&service.spec));
+                !kept
+                    || app.booted.get()
+                    || copied.iter().any(|volume| mounts_volume(service, volume))
             })
         };
         let how = How {

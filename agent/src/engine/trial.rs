@@ -13,8 +13,8 @@ use runtime_shim::{LogLine, LogQuery};
 use smol::future::or;
 
 use super::Engine;
-use super::bring_up::How;
 use super::app::{App, Detail};
+use super::bring_up::How;
 use super::driver::note;
 use super::generation::Loaded;
 use super::ours::find;
@@ -35,7 +35,11 @@ impl Engine {
     ///
     /// # Errors
     /// The [`Cause`] of its failure; nothing has been stopped then.
-    pub(crate) async fn try_out(self: &Rc<Self>, app: &Rc<App>, incoming: Generation) -> Result<(), Cause> {
+    pub(crate) async fn try_out(
+        self: &Rc<Self>,
+        app: &Rc<App>,
+        incoming: Generation,
+    ) -> Result<(), Cause> {
         let prepared = async {
             let next = self.load(incoming)?;
             self.await_runtime().await?;
@@ -44,7 +48,9 @@ impl Engine {
             }
             Ok::<_, Trouble>(next)
         };
-        let next = prepared.await.map_err(|trouble| note(app, &trouble, Doing::Switch))?;
+        let next = prepared
+            .await
+            .map_err(|trouble| note(app, &trouble, Doing::Switch))?;
         let (sender, seen) = smol::channel::unbounded();
         app.supervisor.listen(Some(sender));
         let watched = self.watch(&app.supervisor, &next).await;
@@ -62,7 +68,12 @@ impl Engine {
             let mut wait_ms = until_ms.saturating_sub(now).max(1);
             if app.is_watched() {
                 wait_ms = wait_ms.min(PROGRESS_MS);
-                show(app, policy, now - began_ms, until_ms.saturating_sub(began_ms));
+                show(
+                    app,
+                    policy,
+                    now - began_ms,
+                    until_ms.saturating_sub(began_ms),
+                );
             }
             let observed = async { seen.recv().await.ok() };
             let timer = async {
@@ -74,33 +85,50 @@ impl Engine {
             }
         };
         app.supervisor.listen(None);
-        if let Err(Cause::Crashed { service, .. } | Cause::Unhealthy { service }) = verdict {
-            self.note_last_words(app, &next, usize::from(service)).await;
+        match verdict {
+            Err(Cause::Crashed { service, .. }) => {
+                let last = self.last_words(app, &next, usize::from(service)).await;
+                say(app, last.map(|last| format!("it last wrote: {last}")));
+            }
+            Err(Cause::Unhealthy { service }) => {
+                self.last_words(app, &next, usize::from(service)).await;
+                let watched = app.supervisor.at(usize::from(service));
+                let why = watched.and_then(|one| Some(one.ill.borrow().as_ref()?.to_string()));
+                say(app, why);
+            }
+            _ => {}
         }
         verdict
     }
 
-    /// Keeps what a service that failed has last written: its container goes with the rollback.
-    async fn note_last_words(&self, app: &App, next: &Loaded, place: usize) {
-        let Some(service) = next.app.services.get(place) else {
-            return;
-        };
-        let name = &service.service.name;
-        let lines = self.last_lines(app, service).await.unwrap_or_default();
+    /// Puts the last lines of a service that failed into the agent's log, since its container goes
+    /// with the rollback; gives the last of them.
+    async fn last_words(&self, app: &App, next: &Loaded, place: usize) -> Option<String> {
+        let service = next.app.services.get(place)?;
+        let lines = self.last_lines(app, service).await?;
         for line in &lines {
-            log::warn!("app={} service={name} log={}", app.name, escape::log_line(&line.text));
+            let (name, text) = (&service.service.name, escape::log_line(&line.text));
+            log::warn!("app={} service={name} log={text}", app.name);
         }
-        let last = lines.iter().rev().map(|line| line.text.trim()).find(|text| !text.is_empty());
-        if let Some(last) = last {
-            let words = format!("it last wrote: {}", last.chars().take(LAST_WORDS_MAX).collect::<String>());
-            app.detail.replace(Some(Detail { words, code: None }));
-        }
+        let last = lines
+            .iter()
+            .rev()
+            .map(|line| line.text.trim())
+            .find(|text| !text.is_empty())?;
+        Some(last.chars().take(LAST_WORDS_MAX).collect())
     }
 
     async fn last_lines(&self, app: &App, service: &ResolvedService) -> Option<Vec<LogLine>> {
         let containers = self.ours(&app.name).await.ok()?;
-        let query = LogQuery { tail: Some(LAST_LINES), ..LogQuery::default() };
-        let mut stream = self.runtime.logs(&find(&containers, service)?.id, &query).await.ok()?;
+        let query = LogQuery {
+            tail: Some(LAST_LINES),
+            ..LogQuery::default()
+        };
+        let mut stream = self
+            .runtime
+            .logs(&find(&containers, service)?.id, &query)
+            .await
+            .ok()?;
         let mut lines = Vec::new();
         while let Some(line) = stream.next().await.ok()? {
             lines.push(line);
@@ -121,6 +149,13 @@ impl Engine {
         self.bring_up(next, &how).await?;
         app.booted.set(false);
         Ok(())
+    }
+}
+
+/// Keeps words for whoever waits, and for the history.
+fn say(app: &App, words: Option<String>) {
+    if let Some(words) = words {
+        app.detail.replace(Some(Detail { words, code: None }));
     }
 }
 

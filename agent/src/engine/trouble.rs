@@ -146,8 +146,13 @@ impl Trouble {
             return Cause::NoSpace;
         }
         match (self, doing) {
-            (Self::Dependency { service, .. }, Doing::Switch) => Cause::Dependency { service: *service },
-            (Self::Source(_) | Self::Load(_) | Self::ImageMissing(_) | Self::NotAllowed(_), Doing::Stage) => Cause::StageSource,
+            (Self::Dependency { service, .. }, Doing::Switch) => {
+                Cause::Dependency { service: *service }
+            }
+            (
+                Self::Source(_) | Self::Load(_) | Self::ImageMissing(_) | Self::NotAllowed(_),
+                Doing::Stage,
+            ) => Cause::StageSource,
             (_, Doing::Stage) => Cause::StageRuntime,
             (_, Doing::Switch) => Cause::SwitchRuntime,
             (_, Doing::Restore) => Cause::RestoreRuntime,
@@ -172,7 +177,9 @@ impl fmt::Display for Trouble {
             Self::Dependency { on, .. } => write!(f, "{on} was not ready in time"),
             Self::Policy(words) => f.write_str(words),
             Self::NotAllowed(refused) => write!(f, "{refused}"),
-            Self::ImageMissing(image) => write!(f, "the image {} is no longer on the device", image.short()),
+            Self::ImageMissing(image) => {
+                write!(f, "the image {} is no longer on the device", image.short())
+            }
         }
     }
 }

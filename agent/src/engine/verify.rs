@@ -26,7 +26,8 @@ pub fn verify_bundle(
     updates: &dyn Fn(Update),
 ) -> Result<VerifyView, Failure> {
     let trust = TrustStore::load(&config.keys_dir).map_err(|e| failure::trust(&e))?;
-    let source = Source::open(path, &trust).map_err(|refused| failure::refused_at(path, &refused))?;
+    let source =
+        Source::open(path, &trust).map_err(|refused| failure::refused_at(path, &refused))?;
     let bundle = source.bundle();
     let manifest = bundle.manifest();
     if !any_target {
@@ -37,7 +38,12 @@ pub fn verify_bundle(
     let total = bundle.file_bytes() - bundle.payload_offset();
     let mut show = |done| {
         let what = manifest.app.to_string();
-        updates(Update::Progress(Progress { step: Step::Verify, what, done, total }));
+        updates(Update::Progress(Progress {
+            step: Step::Verify,
+            what,
+            done,
+            total,
+        }));
     };
     let verified = bundle::verify_payload(bundle, &**source.file(), Depth::Plain, &mut show);
     verified.map_err(|refused| failure::refused(&refused))?;

@@ -42,22 +42,33 @@ impl Engine {
         // loaded it is not known what it had: all are copied.
         wanted.retain(|volume| from.is_none_or(|from| from.manifest().volumes.contains(volume)));
         let folder = self.copies_of(app, to.generation.id);
-        let lacking: Vec<_> = wanted.iter().filter(|volume| !folder.join(volume.as_str()).exists()).collect();
+        let lacking: Vec<_> = wanted
+            .iter()
+            .filter(|volume| !folder.join(volume.as_str()).exists())
+            .collect();
         if lacking.is_empty() {
             return Ok(wanted);
         }
         for container in self.ours(app).await?.iter().filter(|c| is_running(c)) {
             let services = from.iter().flat_map(|from| from.services());
-            let service = services.map(|(_, s)| s).find(|s| is_of(container, &s.service.name));
-            let mounts = service.is_none_or(|s| lacking.iter().any(|volume| mounts_volume(s, volume)));
+            let service = services
+                .map(|(_, s)| s)
+                .find(|s| is_of(container, &s.service.name));
+            let mounts =
+                service.is_none_or(|s| lacking.iter().any(|volume| mounts_volume(s, volume)));
             if mounts {
                 let grace_s = service.map_or(GRACE_S, |s| s.service.stop_grace_s);
                 self.stop_container(app, container, grace_s).await?;
             }
         }
-        self.vfs.create_dir(&folder).map_err(Trouble::file("the copies of volumes"))?;
+        self.vfs
+            .create_dir(&folder)
+            .map_err(Trouble::file("the copies of volumes"))?;
         for volume in lacking {
-            let (source, copy) = (self.volume_path(app, volume).await?, folder.join(volume.as_str()));
+            let (source, copy) = (
+                self.volume_path(app, volume).await?,
+                folder.join(volume.as_str()),
+            );
             let part = folder.join(format!("{volume}.part"));
             let done = blocking(&*self.host, move || {
                 remove_tree(&part)?;
@@ -66,11 +77,21 @@ impl Engine {
                 rustix::fs::syncfs(File::open(&part)?)?;
                 fs::rename(&part, &copy)
             });
-            done.await.and_then(|result| result).map_err(Trouble::file("the copy of a volume"))?;
-            log::info!("app={app} generation={} phase=copied volume={volume}", to.generation.id);
+            done.await
+                .and_then(|result| result)
+                .map_err(Trouble::file("the copy of a volume"))?;
+            log::info!(
+                "app={app} generation={} phase=copied volume={volume}",
+                to.generation.id
+            );
         }
-        for folder in folder.ancestors().take_while(|folder| *folder != self.config.state_dir) {
-            self.vfs.sync_dir(folder).map_err(Trouble::file("the copies of volumes"))?;
+        for folder in folder
+            .ancestors()
+            .take_while(|folder| *folder != self.config.state_dir)
+        {
+            self.vfs
+                .sync_dir(folder)
+                .map_err(Trouble::file("the copies of volumes"))?;
         }
         Ok(wanted)
     }
@@ -80,7 +101,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`Trouble`]; the copies stay, and the next attempt begins again.
-    pub(crate) async fn put_volumes_back(&self, app: &AppName, failed: GenerationId) -> Result<(), Trouble> {
+    pub(crate) async fn put_volumes_back(
+        &self,
+        app: &AppName,
+        failed: GenerationId,
+    ) -> Result<(), Trouble> {
         for volume in self.copied_volumes(app, failed) {
             let target = self.volume_path(app, &volume).await?;
             let copy = self.copies_of(app, failed).join(volume.as_str());
@@ -88,17 +113,29 @@ impl Engine {
                 clear(&target)?;
                 copy_content(&copy, &target)
             });
-            done.await.and_then(|result| result).map_err(Trouble::file("putting a volume back"))?;
+            done.await
+                .and_then(|result| result)
+                .map_err(Trouble::file("putting a volume back"))?;
             log::warn!("app={app} generation={failed} phase=put_back volume={volume}");
         }
         Ok(())
     }
 
     /// The volumes that were copied before a generation started.
-    pub(crate) fn copied_volumes(&self, app: &AppName, generation: GenerationId) -> Vec<VolumeName> {
-        let paths = self.vfs.list(&self.copies_of(app, generation)).unwrap_or_default();
+    pub(crate) fn copied_volumes(
+        &self,
+        app: &AppName,
+        generation: GenerationId,
+    ) -> Vec<VolumeName> {
+        let paths = self
+            .vfs
+            .list(&self.copies_of(app, generation))
+            .unwrap_or_default();
         let names = paths.iter().filter_map(|path| path.file_name()?.to_str());
-        names.filter(|name| !name.ends_with(".part")).filter_map(|name| VolumeName::new(name).ok()).collect()
+        names
+            .filter(|name| !name.ends_with(".part"))
+            .filter_map(|name| VolumeName::new(name).ok())
+            .collect()
     }
 
     /// Removes all copies of an app's volumes: the update that they were made for has ended.
@@ -110,24 +147,37 @@ impl Engine {
     }
 
     /// Bytes that copying the volumes of a policy would take; volumes that do not exist take none.
-    pub(crate) async fn copy_bytes(&self, app: &AppName, volumes: &[VolumeName]) -> Result<u64, Trouble> {
+    pub(crate) async fn copy_bytes(
+        &self,
+        app: &AppName,
+        volumes: &[VolumeName],
+    ) -> Result<u64, Trouble> {
         if volumes.is_empty() {
             return Ok(0);
         }
-        let there = self.runtime.volumes(Some(app)).await.map_err(Trouble::runtime("list the volumes"))?;
+        let there = self
+            .runtime
+            .volumes(Some(app))
+            .await
+            .map_err(Trouble::runtime("list the volumes"))?;
         let mut bytes = 0;
         for volume in volumes {
             if there.contains(&ContainerSpec::volume_name(app, volume)) {
                 let path = self.volume_path(app, volume).await?;
                 let size = blocking(&*self.host, move || tree_bytes(&path)).await;
-                bytes += size.and_then(|size| size).map_err(Trouble::file("a volume"))?;
+                bytes += size
+                    .and_then(|size| size)
+                    .map_err(Trouble::file("a volume"))?;
             }
         }
         Ok(bytes)
     }
 
     async fn volume_path(&self, app: &AppName, volume: &VolumeName) -> Result<PathBuf, Trouble> {
-        let path = self.runtime.ensure_volume(app, &ContainerSpec::volume_name(app, volume)).await;
+        let path = self
+            .runtime
+            .ensure_volume(app, &ContainerSpec::volume_name(app, volume))
+            .await;
         path.map_err(Trouble::runtime(format!("find the volume {volume}")))
     }
 
@@ -200,7 +250,10 @@ fn copy_content(from: &Path, to: &Path) -> io::Result<()> {
 
 fn copy_file(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
-    let mut source = fs::OpenOptions::new().read(true).custom_flags(nofollow).open(from)?;
+    let mut source = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nofollow)
+        .open(from)?;
     let mut options = fs::OpenOptions::new();
     let mut target = options.write(true).create_new(true).mode(0o600).open(to)?;
     // One write for all of it where the file system shares blocks.
@@ -216,7 +269,9 @@ fn finish(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
     own(to, metadata)?;
     copy_attributes(from, to)?;
     fs::set_permissions(to, Permissions::from_mode(metadata.mode() & 0o7777))?;
-    let times = fs::FileTimes::new().set_accessed(metadata.accessed()?).set_modified(metadata.modified()?);
+    let times = fs::FileTimes::new()
+        .set_accessed(metadata.accessed()?)
+        .set_modified(metadata.modified()?);
     File::open(to)?.set_times(times)
 }
 
@@ -233,7 +288,10 @@ fn copy_attributes(from: &Path, to: &Path) -> io::Result<()> {
     };
     names.truncate(listed);
     let mut value = vec![0u8; 64 << 10];
-    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+    for name in names
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
         let bytes = rustix::fs::lgetxattr(from, name, &mut value)?;
         let value = value.get(..bytes).unwrap_or_default();
         match rustix::fs::lsetxattr(to, name, value, XattrFlags::empty()) {
@@ -270,7 +328,10 @@ mod tests {
         assert_eq!(fs::read(volume.join("deep/er/data")).unwrap(), b"old");
         let mode = |path: &str| volume.join(path).symlink_metadata().unwrap().mode() & 0o7777;
         assert_eq!((mode("deep/er/data"), mode(".")), (0o4640, 0o751));
-        assert_eq!(fs::read_link(volume.join("link")).unwrap(), Path::new("/etc/passwd"));
+        assert_eq!(
+            fs::read_link(volume.join("link")).unwrap(),
+            Path::new("/etc/passwd")
+        );
         assert!(!volume.join("new").exists());
         assert!(tree_bytes(&volume).unwrap() > 0);
     }

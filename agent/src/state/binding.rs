@@ -45,10 +45,17 @@ fn read(path: &str) -> Option<Vec<u8>> {
     let mut bytes = fs::read(path).ok()?;
     bytes.retain(|byte| !byte.is_ascii_whitespace() && *byte != 0);
     // Boards without a serial number of their own all say the same.
-    let says_nothing = bytes.iter().all(|byte| matches!(byte, b'0' | b'-' | b'f' | b'F'))
-        || [&b"None"[..], b"Default string", b"NotSpecified", b"Tobefilledbyo.e.m."]
-            .iter()
-            .any(|empty| bytes.eq_ignore_ascii_case(empty));
+    let says_nothing = bytes
+        .iter()
+        .all(|byte| matches!(byte, b'0' | b'-' | b'f' | b'F'))
+        || [
+            &b"None"[..],
+            b"Default string",
+            b"NotSpecified",
+            b"Tobefilledbyo.e.m.",
+        ]
+        .iter()
+        .any(|empty| bytes.eq_ignore_ascii_case(empty));
     (!bytes.is_empty() && !says_nothing).then_some(bytes)
 }
 

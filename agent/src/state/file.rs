@@ -35,7 +35,9 @@ impl fmt::Display for StateError {
         match self {
             Self::Open(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Lost => f.write_str("both slots of the state file are damaged"),
-            Self::Clone => f.write_str("the state belongs to another device: its disk was copied, or its id was changed"),
+            Self::Clone => f.write_str(
+                "the state belongs to another device: its disk was copied, or its id was changed",
+            ),
             Self::ReadOnly => f.write_str("the state file cannot be written"),
             Self::TooManyApps => write!(f, "{}", agent_core::record::TooManyApps),
         }
@@ -79,9 +81,15 @@ impl StateFile {
         bindings: &[[u8; 32]],
         write: bool,
     ) -> Result<Opened, StateError> {
-        let (a, b) = (read_slot(&*vfs, folder, Slot::A), read_slot(&*vfs, folder, Slot::B));
+        let (a, b) = (
+            read_slot(&*vfs, folder, Slot::A),
+            read_slot(&*vfs, folder, Slot::B),
+        );
         let known = bindings.iter().find(|binding| {
-            !matches!(choose(a.as_read(), b.as_read(), **binding), Choice::Clone { .. })
+            !matches!(
+                choose(a.as_read(), b.as_read(), **binding),
+                Choice::Clone { .. }
+            )
         });
         let Some(binding) = known else {
             return Err(StateError::Clone);
@@ -95,7 +103,11 @@ impl StateFile {
             read_only: !write,
         };
         match choose(a.as_read(), b.as_read(), *binding) {
-            Choice::Use { record, from, repair } => {
+            Choice::Use {
+                record,
+                from,
+                repair,
+            } => {
                 (file.record, file.newest, file.unwritten) = (*record, from, false);
                 if let Some(slot) = repair.filter(|_| write) {
                     log::warn!("phase=start slot={} cause=repaired", name(slot));
@@ -133,7 +145,11 @@ impl StateFile {
     /// [`StateError::ReadOnly`]: a slot could not be written, twice; the newest record that is
     /// known to be durable stays the newest.
     pub(crate) fn commit(&mut self, facts: Record) -> Result<(), StateError> {
-        let mut next = if self.unwritten { self.record.clone() } else { self.record.next(self.newest) };
+        let mut next = if self.unwritten {
+            self.record.clone()
+        } else {
+            self.record.next(self.newest)
+        };
         (next.clock_floor, next.keyring_version) = (facts.clock_floor, facts.keyring_version);
         (next.keyring, next.apps) = (facts.keyring, facts.apps);
         let same = |a: &Record, b: &Record| {
@@ -177,7 +193,9 @@ impl StateFile {
         let path = slot_path(&self.folder, slot);
         let attempt = || {
             let file = match self.vfs.open(&path, true) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => self.vfs.create(&path, SLOT_MODE)?,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    self.vfs.create(&path, SLOT_MODE)?
+                }
                 other => other?,
             };
             write_through(&*file, &bytes)?;

@@ -34,7 +34,9 @@ impl History {
         let bytes = vfs::read(&*self.vfs, &self.path, FILE_BYTES_MAX);
         let bytes = bytes.ok().flatten().unwrap_or_default();
         let lines = bytes.split(|byte| *byte == b'\n');
-        lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
+        lines
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect()
     }
 
     /// Adds an entry, and forgets the oldest ones over the bound. A crash in the middle leaves
@@ -44,7 +46,9 @@ impl History {
     /// What writing gives.
     pub(crate) fn add(&self, mut entry: HistoryView) -> io::Result<()> {
         if let Some(cause) = &mut entry.cause {
-            let end = (0..=CAUSE_BYTES_MAX.min(cause.len())).rev().find(|i| cause.is_char_boundary(*i));
+            let end = (0..=CAUSE_BYTES_MAX.min(cause.len()))
+                .rev()
+                .find(|i| cause.is_char_boundary(*i));
             cause.truncate(end.unwrap_or(0));
         }
         let mut entries = self.entries();

@@ -44,7 +44,12 @@ impl Intents {
     pub(crate) fn begin(&self, app: &AppName, intent: Intent) -> io::Result<()> {
         self.vfs.create_dir(&self.folder)?;
         let text = format!("{} {}\n", intent.generation, intent.bundle);
-        vfs::replace(&*self.vfs, &self.folder.join(app.as_str()), text.as_bytes(), 0o600)
+        vfs::replace(
+            &*self.vfs,
+            &self.folder.join(app.as_str()),
+            text.as_bytes(),
+            0o600,
+        )
     }
 
     /// Takes an app's intent away: it was done, or undone.

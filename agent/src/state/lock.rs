@@ -47,21 +47,37 @@ impl Lock {
     pub(crate) fn take(state_dir: &Path) -> Result<Self, LockError> {
         use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
         let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(state_dir).map_err(LockError::Open)?;
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(state_dir)
+            .map_err(LockError::Open)?;
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(state_dir.join("lock")).map_err(LockError::Open)?;
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600);
+        let mut file = options
+            .open(state_dir.join("lock"))
+            .map_err(LockError::Open)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut text = String::new();
                 let _ = (&file).take(16).read_to_string(&mut text);
-                return Err(LockError::Held { pid: text.trim().parse().ok() });
+                return Err(LockError::Held {
+                    pid: text.trim().parse().ok(),
+                });
             }
             Err(errno) => return Err(LockError::Open(errno.into())),
         }
         // Who holds it is a courtesy; the lock holds without it.
-        let _ = file.rewind().and_then(|()| file.set_len(0)).and_then(|()| writeln!(file, "{}", std::process::id()));
+        let _ = file
+            .rewind()
+            .and_then(|()| file.set_len(0))
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self { _file: file })
     }
 }

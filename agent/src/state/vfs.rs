@@ -99,7 +99,10 @@ impl Vfs for RealVfs {
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {

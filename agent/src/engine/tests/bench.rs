@@ -67,7 +67,10 @@ impl TestHost {
         let next = self.sleepers.borrow_mut().pop_first();
         if let Some(((at, _), waker)) = next {
             self.now_ms.set(self.now_ms.get().max(at));
-            assert!(self.now_ms.get() < STUCK_MS, "stuck: nothing happens for 30 days");
+            assert!(
+                self.now_ms.get() < STUCK_MS,
+                "stuck: nothing happens for 30 days"
+            );
             waker.wake();
             return true;
         }
@@ -87,7 +90,10 @@ impl Future for Sleep {
         if self.host.now_ms.get() >= self.key.0 {
             return Poll::Ready(());
         }
-        self.host.sleepers.borrow_mut().insert(self.key, context.waker().clone());
+        self.host
+            .sleepers
+            .borrow_mut()
+            .insert(self.key, context.waker().clone());
         Poll::Pending
     }
 }
@@ -149,7 +155,11 @@ impl Bench {
     pub(super) fn new() -> Self {
         // In memory where there is such a place: what is synced here never meets a power cut.
         let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let dir = if memory.is_dir() {
+            tempfile::tempdir_in(memory)
+        } else {
+            tempfile::tempdir()
+        };
         Self::within(dir.unwrap())
     }
 
@@ -188,7 +198,9 @@ impl Bench {
     }
 
     pub(super) fn agent(&self, mode: Mode) -> Agent {
-        self.try_agent(mode).map_err(|failure| failure.message).unwrap()
+        self.try_agent(mode)
+            .map_err(|failure| failure.message)
+            .unwrap()
     }
 
     pub(super) fn try_agent(&self, mode: Mode) -> Result<Agent, Failure> {
@@ -198,8 +210,13 @@ impl Bench {
             host: Rc::new(HostPort(Rc::clone(&self.host))),
             runtime: Rc::new(self.fake.clone()),
         };
-        let engine = Engine::with_ports(self.config.clone(), mode, Rc::clone(&executor), ports, None)?;
-        Ok(Agent { engine, executor, host: Rc::clone(&self.host) })
+        let engine =
+            Engine::with_ports(self.config.clone(), mode, Rc::clone(&executor), ports, None)?;
+        Ok(Agent {
+            engine,
+            executor,
+            host: Rc::clone(&self.host),
+        })
     }
 
     /// The folder of a volume.
@@ -235,12 +252,17 @@ impl Bench {
     pub(super) fn running(&self) -> BTreeMap<String, u32> {
         let all = self.fake.all_containers();
         let running = all.iter().filter(|c| super::super::ours::is_running(c));
-        running.map(|c| (service_of(c), super::super::ours::generation_of(c))).collect()
+        running
+            .map(|c| (service_of(c), super::super::ours::generation_of(c)))
+            .collect()
     }
 }
 
 fn service_of(container: &Container) -> String {
-    container.label("coracle.service").unwrap_or(&container.name).to_owned()
+    container
+        .label("coracle.service")
+        .unwrap_or(&container.name)
+        .to_owned()
 }
 
 /// An agent that works.
@@ -266,7 +288,10 @@ impl Agent {
     }
 
     /// Lets something run beside the test.
-    pub(super) fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> smol::Task<T> {
+    pub(super) fn spawn<T: 'static>(
+        &self,
+        future: impl Future<Output = T> + 'static,
+    ) -> smol::Task<T> {
         self.executor.spawn(future)
     }
 
@@ -303,7 +328,9 @@ impl Agent {
     }
 
     pub(super) fn apply(&self, bundle: &Path) -> Result<AppliedView, Failure> {
-        match self.ask(Request::Apply { bundle: bundle.to_path_buf() })? {
+        match self.ask(Request::Apply {
+            bundle: bundle.to_path_buf(),
+        })? {
             Reply::Applied(view) => Ok(view),
             other => panic!("{other:?}"),
         }
@@ -311,7 +338,8 @@ impl Agent {
 
     /// The exit code of an apply.
     pub(super) fn apply_code(&self, bundle: &Path) -> u8 {
-        self.apply(bundle).map_or_else(|failure| failure.code, |_| 0)
+        self.apply(bundle)
+            .map_or_else(|failure| failure.code, |_| 0)
     }
 
     pub(super) fn app(&self, name: &str) -> Option<AppView> {
@@ -363,7 +391,11 @@ impl Recipe {
                 networks: vec!["default".parse().unwrap()],
                 files: vec![],
                 variables: vec![],
-                policy: Policy { trial_s: 30, healthy_within_s: 60, ..Policy::default() },
+                policy: Policy {
+                    trial_s: 30,
+                    healthy_within_s: 60,
+                    ..Policy::default()
+                },
                 images: vec![],
                 blobs: vec![],
                 extensions: vec![],
@@ -409,20 +441,34 @@ impl Recipe {
         let spool = tempfile::tempdir().unwrap();
         let mut builder = Builder::new(spool.path());
         let mut add = |content: Vec<u8>| {
-            builder.add_blob(&mut &content[..], Compression::default(), &mut |_| {}).unwrap()
+            builder
+                .add_blob(&mut &content[..], Compression::default(), &mut |_| {})
+                .unwrap()
         };
         for image in &self.images {
             let config = add(format!("{{\"config\":\"{image}\"}}").into_bytes());
             let layer = add(image.repeat(5000).into_bytes());
-            self.manifest.images.push(Image { config, layers: vec![layer] });
+            self.manifest.images.push(Image {
+                config,
+                layers: vec![layer],
+            });
         }
         for (i, file) in self.files.iter().enumerate() {
             let content = add(file.clone().into_bytes());
-            self.manifest.files.push(File { name: text_of(&format!("file {i}")), content, template: true });
+            self.manifest.files.push(File {
+                name: text_of(&format!("file {i}")),
+                content,
+                template: true,
+            });
         }
-        let path = bench.dir.path().join(format!("{}-{}.bin", self.manifest.app, self.manifest.version));
+        let path = bench.dir.path().join(format!(
+            "{}-{}.bin",
+            self.manifest.app, self.manifest.version
+        ));
         let mut out = fs::File::create(&path).unwrap();
-        builder.finish(self.manifest, std::slice::from_ref(key), &mut out).unwrap();
+        builder
+            .finish(self.manifest, std::slice::from_ref(key), &mut out)
+            .unwrap();
         path
     }
 }
@@ -477,7 +523,10 @@ fn plain_service(name: ServiceName, image: ImageId) -> Service {
         stop_grace_s: 10,
         depends_on: vec![],
         health: None,
-        logging: Logging { bytes_max: 1 << 20, files_max: 2 },
+        logging: Logging {
+            bytes_max: 1 << 20,
+            files_max: 2,
+        },
         labels: vec![],
         diagnostics: vec![],
         api: false,

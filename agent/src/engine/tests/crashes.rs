@@ -27,7 +27,11 @@ fn crash_after(steps: u32, crash: Crash, broken: bool) -> bool {
     });
     let two = two.build(&bench);
     let (engine, path) = (std::rc::Rc::clone(&agent.engine), two.clone());
-    let apply = agent.spawn(async move { engine.handle(Request::Apply { bundle: path }, &|_| {}).await });
+    let apply = agent.spawn(async move {
+        engine
+            .handle(Request::Apply { bundle: path }, &|_| {})
+            .await
+    });
     let mut over = false;
     for _ in 0..steps {
         over = apply.is_finished() || !agent.single_step();
@@ -52,10 +56,19 @@ fn crash_after(steps: u32, crash: Crash, broken: bool) -> bool {
     assert_eq!(app.state, "running", "{place}");
     let web = if version == "1.0" { 1 } else { 2 };
     let running = bench.running();
-    let expected = [("db".to_owned(), 1), ("web".to_owned(), web)].into_iter().collect();
+    let expected = [("db".to_owned(), 1), ("web".to_owned(), web)]
+        .into_iter()
+        .collect();
     assert_eq!(running, expected, "{place}: {version}");
-    assert_eq!(bench.fake.all_containers().len(), 2, "{place}: something is left over");
-    assert!(!broken || version == "1.0", "{place}: a broken version was kept");
+    assert_eq!(
+        bench.fake.all_containers().len(),
+        2,
+        "{place}: something is left over"
+    );
+    assert!(
+        !broken || version == "1.0",
+        "{place}: a broken version was kept"
+    );
 
     // The floors hold, and life goes on.
     if let Some(sick) = sick {
@@ -63,7 +76,11 @@ fn crash_after(steps: u32, crash: Crash, broken: bool) -> bool {
     }
     let code = agent.apply_code(&two);
     assert_eq!(code, if version == "2.0" { 30 } else { 0 }, "{place}");
-    assert_eq!(agent.apply_code(&Recipe::new(3).build(&bench)), 0, "{place}");
+    assert_eq!(
+        agent.apply_code(&Recipe::new(3).build(&bench)),
+        0,
+        "{place}"
+    );
     assert_eq!(agent.apply_code(&two), 10, "{place}");
     over
 }
@@ -73,7 +90,10 @@ fn crash_everywhere(crash: Crash, broken: bool) {
     while !crash_after(steps, crash, broken) {
         steps += 1;
     }
-    assert!(steps > 30, "only {steps} steps: the test no longer reaches the update");
+    assert!(
+        steps > 30,
+        "only {steps} steps: the test no longer reaches the update"
+    );
 }
 
 #[test]
@@ -107,7 +127,8 @@ fn the_agent_is_killed_inside_every_call() {
         let hang = bench.fake.inject(Fault::hang().after_effect().nth(nth));
         let two = Recipe::new(2).build(&bench);
         let engine = std::rc::Rc::clone(&agent.engine);
-        let apply = agent.spawn(async move { engine.handle(Request::Apply { bundle: two }, &|_| {}).await });
+        let apply = agent
+            .spawn(async move { engine.handle(Request::Apply { bundle: two }, &|_| {}).await });
         for _ in 0..2_000 {
             if hang.fired() > 0 || apply.is_finished() || !agent.single_step() {
                 break;
@@ -121,8 +142,16 @@ fn the_agent_is_killed_inside_every_call() {
         let agent = bench.daemon();
         agent.pass_ms(600_000);
         let running = bench.running();
-        assert_eq!(running.keys().map(String::as_str).collect::<Vec<_>>(), ["db", "web"], "call {nth}");
-        assert_eq!(bench.fake.all_containers().len(), 2, "call {nth}: something is left over");
+        assert_eq!(
+            running.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["db", "web"],
+            "call {nth}"
+        );
+        assert_eq!(
+            bench.fake.all_containers().len(),
+            2,
+            "call {nth}: something is left over"
+        );
         if !reached {
             assert!(nth > 15, "only {nth} calls");
             return;
@@ -137,21 +166,38 @@ fn every_call_fails_once() {
         let bench = Bench::new();
         let agent = bench.daemon();
         agent.apply(&Recipe::new(1).build(&bench)).unwrap();
-        let fail = bench.fake.inject(Fault::fail(|| runtime_shim::RuntimeError::TimedOut).nth(nth));
+        let fail = bench
+            .fake
+            .inject(Fault::fail(|| runtime_shim::RuntimeError::TimedOut).nth(nth));
         let two = Recipe::new(2).build(&bench);
         let result = agent.apply(&two);
         if let Err(failure) = &result {
-            assert!([1, 12, 20].contains(&failure.code), "call {nth}: {failure:?}");
+            assert!(
+                [1, 12, 20].contains(&failure.code),
+                "call {nth}: {failure:?}"
+            );
         }
         let reached = fail.fired() > 0;
         fail.release();
         agent.pass_ms(600_000);
         let web = if result.is_ok() { 2 } else { 1 };
         let running = bench.running();
-        assert_eq!(running.get("web"), Some(&web), "call {nth}: {result:?} {running:?}");
+        assert_eq!(
+            running.get("web"),
+            Some(&web),
+            "call {nth}: {result:?} {running:?}"
+        );
         assert_eq!(running.get("db"), Some(&1), "call {nth}");
-        assert_eq!(agent.apply_code(&two), if result.is_ok() { 30 } else { 0 }, "call {nth}");
-        assert_eq!(bench.fake.all_containers().len(), 2, "call {nth}: something is left over");
+        assert_eq!(
+            agent.apply_code(&two),
+            if result.is_ok() { 30 } else { 0 },
+            "call {nth}"
+        );
+        assert_eq!(
+            bench.fake.all_containers().len(),
+            2,
+            "call {nth}: something is left over"
+        );
         if !reached {
             assert!(nth > 15, "only {nth} calls");
             return;

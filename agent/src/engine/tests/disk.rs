@@ -78,11 +78,17 @@ impl VfsFile for BadFile {
 
 impl Vfs for BadDisk {
     fn open(&self, path: &Path, write: bool) -> io::Result<Box<dyn VfsFile>> {
-        Ok(Box::new(BadFile(Rc::clone(&self.0), RealVfs.open(path, write)?)))
+        Ok(Box::new(BadFile(
+            Rc::clone(&self.0),
+            RealVfs.open(path, write)?,
+        )))
     }
     fn create(&self, path: &Path, mode: u32) -> io::Result<Box<dyn VfsFile>> {
         self.0.pass()?;
-        Ok(Box::new(BadFile(Rc::clone(&self.0), RealVfs.create(path, mode)?)))
+        Ok(Box::new(BadFile(
+            Rc::clone(&self.0),
+            RealVfs.create(path, mode)?,
+        )))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.pass()?;
@@ -113,7 +119,9 @@ fn update_with(harm: Harm, nth: u64) -> bool {
     let fate = Rc::new(Fate::default());
     let mut bench = Bench::new();
     let agent = bench.daemon();
-    agent.apply(&Recipe::new(1).file("a").build(&bench)).unwrap();
+    agent
+        .apply(&Recipe::new(1).file("a").build(&bench))
+        .unwrap();
     agent.stop();
     bench.vfs = Rc::new(BadDisk(Rc::clone(&fate)));
     let agent = bench.daemon();
@@ -137,7 +145,11 @@ fn update_with(harm: Harm, nth: u64) -> bool {
         // Acknowledged means durable.
         assert_eq!(app.version.as_deref(), Some("2.0"), "{place}");
     }
-    let web = if app.version.as_deref() == Some("2.0") { 2 } else { 1 };
+    let web = if app.version.as_deref() == Some("2.0") {
+        2
+    } else {
+        1
+    };
     assert_eq!(bench.running()["web"], web, "{place}");
     assert_eq!(bench.fake.all_containers().len(), 2, "{place}");
     let expected = if web == 2 { 30 } else { 0 };
@@ -150,7 +162,10 @@ fn at_every_operation(harm: Harm) {
     while update_with(harm, nth) {
         nth += 1;
     }
-    assert!(nth > 30, "only {nth} operations: the test no longer reaches the update");
+    assert!(
+        nth > 30,
+        "only {nth} operations: the test no longer reaches the update"
+    );
 }
 
 #[test]
@@ -193,7 +208,10 @@ fn a_copied_disk_is_noticed() {
     bench.config.device_id = Some("test-2".parse().unwrap());
     let slots = bench.slots();
     let failure = bench.try_agent(super::super::Mode::Daemon).err().unwrap();
-    assert!(failure.message.contains("another device") && !failure.hint.is_empty(), "{failure:?}");
+    assert!(
+        failure.message.contains("another device") && !failure.hint.is_empty(),
+        "{failure:?}"
+    );
     assert_eq!(bench.slots(), slots);
 }
 
@@ -215,11 +233,19 @@ fn rebuilt(gone: bool) {
     agent.stop();
     for slot in ["state.a", "state.b"] {
         let path = bench.config.state_dir.join(slot);
-        if gone { fs::remove_file(path) } else { fs::write(path, [0xa5; 4096]) }.unwrap();
+        if gone {
+            fs::remove_file(path)
+        } else {
+            fs::write(path, [0xa5; 4096])
+        }
+        .unwrap();
     }
     let starts = |bench: &Bench| {
         let calls = bench.fake.calls();
-        calls.iter().filter(|call| call.op.is_effect() && call.subject.starts_with("coracle-")).count()
+        calls
+            .iter()
+            .filter(|call| call.op.is_effect() && call.subject.starts_with("coracle-"))
+            .count()
     };
     let before = starts(&bench);
     // Not before the runtime has been asked what runs.
@@ -233,10 +259,20 @@ fn rebuilt(gone: bool) {
     agent.run(start);
     agent.pass_ms(10_000);
     let app = agent.app("shop").unwrap();
-    assert_eq!((app.version.as_deref(), app.state.as_str()), (Some("2.0"), "running"));
+    assert_eq!(
+        (app.version.as_deref(), app.state.as_str()),
+        (Some("2.0"), "running")
+    );
     assert_eq!(starts(&bench), before, "what runs was left alone");
-    assert_eq!(bench.running().values().copied().collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(agent.apply_code(&Recipe::new(1).build(&bench)), 10, "the floor holds");
+    assert_eq!(
+        bench.running().values().copied().collect::<Vec<_>>(),
+        [1, 2]
+    );
+    assert_eq!(
+        agent.apply_code(&Recipe::new(1).build(&bench)),
+        10,
+        "the floor holds"
+    );
     assert_eq!(agent.apply_code(&Recipe::new(2).build(&bench)), 30);
     assert_eq!(agent.apply_code(&Recipe::new(3).build(&bench)), 0);
 }
@@ -253,7 +289,13 @@ fn without_its_key_an_app_is_left_alone() {
     let agent = bench.daemon();
     assert_eq!(bench.running().len(), 2);
     assert_eq!(agent.app("shop").unwrap().state, "failed");
-    assert_eq!(agent.ask(Request::Remove { app: "shop".into() }).map(|_| ()), Ok(()), "it can be removed");
+    assert_eq!(
+        agent
+            .ask(Request::Remove { app: "shop".into() })
+            .map(|_| ()),
+        Ok(()),
+        "it can be removed"
+    );
     fs::write(&key, text).unwrap();
     assert_eq!(agent.apply_code(&Recipe::new(2).build(&bench)), 0);
 }

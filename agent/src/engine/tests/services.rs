@@ -3,22 +3,30 @@
 use std::fs;
 
 use bundle::manifest::{Condition, Dependency, Restart, SwitchMode, VolumeMount};
-use runtime_shim::fake::{Fault, Op};
 use runtime_shim::Stream;
+use runtime_shim::fake::{Fault, Op};
 
 use super::super::Mode;
 use super::bench::{Bench, Recipe, exec_health, text_of};
 use crate::api::{Reply, Request, Update};
 
 fn needs(condition: Condition) -> Dependency {
-    Dependency { service: "db".parse().unwrap(), condition }
+    Dependency {
+        service: "db".parse().unwrap(),
+        condition,
+    }
 }
 
 /// The calls of one kind since the last look, by the service they are about.
 fn order(bench: &Bench, op: Op) -> Vec<String> {
     let calls = bench.fake.calls();
-    let names = calls.iter().filter(|call| call.op == op).map(|call| call.subject.clone());
-    names.filter_map(|name| name.split('-').nth(2).map(str::to_owned)).collect()
+    let names = calls
+        .iter()
+        .filter(|call| call.op == op)
+        .map(|call| call.subject.clone());
+    names
+        .filter_map(|name| name.split('-').nth(2).map(str::to_owned))
+        .collect()
 }
 
 #[test]
@@ -39,10 +47,18 @@ fn dependencies_start_first_and_are_waited_for() {
         m.services[1].hostname = Some(text_of("other"));
     });
     let failure = agent.apply(&two.build(&bench)).unwrap_err();
-    assert!(failure.message.contains("what web depends on was not ready"), "{failure:?}");
+    assert!(
+        failure
+            .message
+            .contains("what web depends on was not ready"),
+        "{failure:?}"
+    );
     assert_eq!(failure.code, 20);
     assert!(sick.fired() > 0);
-    assert_eq!(bench.running().values().copied().collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(
+        bench.running().values().copied().collect::<Vec<_>>(),
+        [1, 1]
+    );
 }
 
 #[test]
@@ -91,17 +107,30 @@ fn a_rollback_puts_the_volume_back() {
         }];
         m.policy.restore_on_rollback = vec!["data".parse().unwrap()];
     };
-    agent.apply(&Recipe::new(1).edit(data).build(&bench)).unwrap();
+    agent
+        .apply(&Recipe::new(1).edit(data).build(&bench))
+        .unwrap();
     let volume = bench.volume("coracle_shop_data");
     fs::create_dir_all(&volume).unwrap();
     fs::write(volume.join("schema"), "1").unwrap();
 
     // `db` itself does not change: it is stopped for the copy, and started again.
-    let crash = bench.fake.service("shop", "web").generation(2).exits_on_start(1);
-    let migrating = Fault::hang().on(Op::Start).about("coracle-shop-web-2").nth(1);
+    let crash = bench
+        .fake
+        .service("shop", "web")
+        .generation(2)
+        .exits_on_start(1);
+    let migrating = Fault::hang()
+        .on(Op::Start)
+        .about("coracle-shop-web-2")
+        .nth(1);
     let migrating = bench.fake.inject(migrating);
-    let (engine, two) = (std::rc::Rc::clone(&agent.engine), Recipe::new(2).edit(data).build(&bench));
-    let apply = agent.spawn(async move { engine.handle(Request::Apply { bundle: two }, &|_| {}).await });
+    let (engine, two) = (
+        std::rc::Rc::clone(&agent.engine),
+        Recipe::new(2).edit(data).build(&bench),
+    );
+    let apply =
+        agent.spawn(async move { engine.handle(Request::Apply { bundle: two }, &|_| {}).await });
     agent.settle();
     assert_eq!(migrating.fired(), 1);
     fs::write(volume.join("schema"), "2").unwrap();
@@ -112,8 +141,14 @@ fn a_rollback_puts_the_volume_back() {
     assert!(crash.fired() > 0);
     assert_eq!(fs::read_to_string(volume.join("schema")).unwrap(), "1");
     assert!(!volume.join("more").exists());
-    assert_eq!(bench.running().values().copied().collect::<Vec<_>>(), [1, 1]);
-    assert!(!bench.config.state_dir.join("volumes/shop").exists(), "the copy is gone");
+    assert_eq!(
+        bench.running().values().copied().collect::<Vec<_>>(),
+        [1, 1]
+    );
+    assert!(
+        !bench.config.state_dir.join("volumes/shop").exists(),
+        "the copy is gone"
+    );
 }
 
 #[test]
@@ -121,9 +156,15 @@ fn an_app_that_cannot_be_restored_is_tried_again_for_ever() {
     let bench = Bench::new();
     let agent = bench.daemon();
     agent.apply(&Recipe::new(1).build(&bench)).unwrap();
-    let crash = bench.fake.service("shop", "web").generation(2).exits_on_start(1);
+    let crash = bench
+        .fake
+        .service("shop", "web")
+        .generation(2)
+        .exits_on_start(1);
     let stuck = bench.fake.inject(
-        Fault::fail(|| runtime_shim::RuntimeError::TimedOut).on(Op::Start).about("coracle-shop-web-1"),
+        Fault::fail(|| runtime_shim::RuntimeError::TimedOut)
+            .on(Op::Start)
+            .about("coracle-shop-web-1"),
     );
     let failure = agent.apply(&Recipe::new(2).build(&bench)).unwrap_err();
     assert_eq!(failure.code, 21, "{failure:?}");
@@ -132,7 +173,10 @@ fn an_app_that_cannot_be_restored_is_tried_again_for_ever() {
     stuck.release();
     agent.pass_ms(3_600_000);
     assert_eq!(agent.app("shop").unwrap().state, "running");
-    assert_eq!(bench.running().values().copied().collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(
+        bench.running().values().copied().collect::<Vec<_>>(),
+        [1, 1]
+    );
 }
 
 #[test]
@@ -141,16 +185,30 @@ fn a_newer_bundle_takes_the_place_of_one_that_is_being_staged() {
     let agent = bench.daemon();
     agent.apply(&Recipe::new(1).build(&bench)).unwrap();
     let stall = bench.fake.inject(Fault::stall_import(0).nth(1));
-    let (engine, two) = (std::rc::Rc::clone(&agent.engine), Recipe::new(2).build(&bench));
-    let apply = agent.spawn(async move { engine.handle(Request::Apply { bundle: two }, &|_| {}).await });
+    let (engine, two) = (
+        std::rc::Rc::clone(&agent.engine),
+        Recipe::new(2).build(&bench),
+    );
+    let apply =
+        agent.spawn(async move { engine.handle(Request::Apply { bundle: two }, &|_| {}).await });
     agent.settle();
     assert_eq!(stall.fired(), 1);
     let app = agent.app("shop").unwrap();
-    assert_eq!((app.state.as_str(), app.version.as_deref()), ("updating", Some("1.0")));
+    assert_eq!(
+        (app.state.as_str(), app.version.as_deref()),
+        ("updating", Some("1.0"))
+    );
     agent.apply(&Recipe::new(3).build(&bench)).unwrap();
     let failure = agent.run(apply).unwrap_err();
-    assert!(failure.message.contains("a newer bundle took its place"), "{failure:?}");
-    assert_eq!(bench.running()["web"], 2, "numbers are used up by what was staged whole");
+    assert!(
+        failure.message.contains("a newer bundle took its place"),
+        "{failure:?}"
+    );
+    assert_eq!(
+        bench.running()["web"],
+        2,
+        "numbers are used up by what was staged whole"
+    );
     assert_eq!(bench.fake.all_containers().len(), 2);
 }
 
@@ -159,8 +217,12 @@ fn whoever_stops_waiting_does_not_stop_the_update() {
     let bench = Bench::new();
     let agent = bench.daemon();
     agent.apply(&Recipe::new(1).build(&bench)).unwrap();
-    let (engine, two) = (std::rc::Rc::clone(&agent.engine), Recipe::new(2).build(&bench));
-    let apply = agent.spawn(async move { engine.handle(Request::Apply { bundle: two }, &|_| {}).await });
+    let (engine, two) = (
+        std::rc::Rc::clone(&agent.engine),
+        Recipe::new(2).build(&bench),
+    );
+    let apply =
+        agent.spawn(async move { engine.handle(Request::Apply { bundle: two }, &|_| {}).await });
     agent.settle();
     drop(apply);
     assert_eq!(agent.app("shop").unwrap().state, "trial");
@@ -180,14 +242,24 @@ fn nothing_is_written_and_nobody_wakes_up_while_nothing_happens() {
     assert_eq!(bench.host.sleepers(), 0, "somebody waits for a timer");
     agent.pass_ms(7 * 86_400_000);
     assert_eq!(bench.state_files(), files);
-    assert_eq!(bench.fake.calls().len(), calls, "the runtime was asked without cause");
+    assert_eq!(
+        bench.fake.calls().len(),
+        calls,
+        "the runtime was asked without cause"
+    );
 }
 
 #[test]
 fn health_goes_on_after_the_trial() {
     let bench = Bench::new();
     let agent = bench.daemon();
-    agent.apply(&Recipe::new(1).edit(|m| m.services[0].health = Some(exec_health())).build(&bench)).unwrap();
+    agent
+        .apply(
+            &Recipe::new(1)
+                .edit(|m| m.services[0].health = Some(exec_health()))
+                .build(&bench),
+        )
+        .unwrap();
     assert_eq!(agent.app("shop").unwrap().services[0].healthy, Some(true));
     assert_eq!(agent.app("shop").unwrap().services[1].healthy, None);
     let sick = bench.fake.service("shop", "web").exec(1, "");
@@ -205,7 +277,9 @@ fn logs_come_merged_and_named() {
     agent.apply(&Recipe::new(1).build(&bench)).unwrap();
     for (n, service) in ["web", "db", "web"].into_iter().enumerate() {
         bench.fake.set_now(1_700_000_100 + n as u64);
-        bench.fake.write_line("shop", service, Stream::Stdout, &format!("line {n}"));
+        bench
+            .fake
+            .write_line("shop", service, Stream::Stdout, &format!("line {n}"));
     }
     let logs = |service: Option<&str>| {
         let heard = std::cell::RefCell::new(Vec::new());
@@ -221,12 +295,20 @@ fn logs_come_merged_and_named() {
                 heard.borrow_mut().push(format!("{service}: {text}"));
             }
         };
-        agent.run(agent.engine.handle(request, &updates)).map(|_| heard.take())
+        agent
+            .run(agent.engine.handle(request, &updates))
+            .map(|_| heard.take())
     };
-    assert_eq!(logs(None).unwrap(), ["web: line 0", "db: line 1", "web: line 2"]);
+    assert_eq!(
+        logs(None).unwrap(),
+        ["web: line 0", "db: line 1", "web: line 2"]
+    );
     assert_eq!(logs(Some("db")).unwrap(), ["db: line 1"]);
     let failure = logs(Some("no")).unwrap_err();
-    assert_eq!((failure.code, failure.hint.as_str()), (1, "Name one of: web, db."));
+    assert_eq!(
+        (failure.code, failure.hint.as_str()),
+        (1, "Name one of: web, db.")
+    );
 }
 
 #[test]
@@ -239,10 +321,22 @@ fn one_shot_and_read_only_do_no_more_than_they_may() {
     let files = bench.state_files();
     let agent = bench.agent(Mode::ReadOnly);
     assert_eq!(agent.app("shop").unwrap().state, "running");
-    let Ok(Reply::Containers(ps)) = agent.ask(Request::Ps) else { panic!() };
-    assert_eq!(ps.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["coracle-shop-db-1", "coracle-shop-web-1"]);
-    let Ok(Reply::Doctor(checks)) = agent.ask(Request::Doctor) else { panic!() };
-    assert!(checks.iter().all(|check| check.result != "failed" || check.name == "image policy"), "{checks:?}");
+    let Ok(Reply::Containers(ps)) = agent.ask(Request::Ps) else {
+        panic!()
+    };
+    assert_eq!(
+        ps.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
+        ["coracle-shop-db-1", "coracle-shop-web-1"]
+    );
+    let Ok(Reply::Doctor(checks)) = agent.ask(Request::Doctor) else {
+        panic!()
+    };
+    assert!(
+        checks
+            .iter()
+            .all(|check| check.result != "failed" || check.name == "image policy"),
+        "{checks:?}"
+    );
     assert_eq!(agent.apply_code(&Recipe::new(2).build(&bench)), 1);
     assert_eq!(bench.state_files(), files);
 }
@@ -261,9 +355,16 @@ fn binds_are_judged_by_where_they_lead() {
             target: text_of("/mnt"),
             read_only: true,
         };
-        Recipe::new(1).edit(move |m| m.services[0].binds.push(bind)).build(&bench)
+        Recipe::new(1)
+            .edit(move |m| m.services[0].binds.push(bind))
+            .build(&bench)
     };
-    for bad in [link.to_str().unwrap(), &state, bench.dir.path().to_str().unwrap(), "/etc/shadow"] {
+    for bad in [
+        link.to_str().unwrap(),
+        &state,
+        bench.dir.path().to_str().unwrap(),
+        "/etc/shadow",
+    ] {
         assert_eq!(agent.apply_code(&bind(bad)), 10, "{bad}");
     }
     let good = bench.dir.path().join("data");
