@@ -44,20 +44,24 @@ impl Sandbox {
     /// # Errors
     /// Without root, or when a tool is missing.
     pub fn new() -> Result<Self> {
-        require_root()?;
-        if !ISOLATED.get() {
-            isolate().context("making namespaces for the test")?;
-            ISOLATED.set(true);
-        }
-        Self::on_host()
+        Self::isolated(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
     }
 
-    /// A sandbox in the machine's own network, as the demo needs it: its ports must be free.
+    /// A sandbox in the machine's own network, as the demo needs it: its ports must be free. Only
+    /// `/run` is its own.
     ///
     /// # Errors
     /// Without root, or when the folder cannot be made.
     pub fn on_host() -> Result<Self> {
+        Self::isolated(CloneFlags::CLONE_NEWNS)
+    }
+
+    fn isolated(from: CloneFlags) -> Result<Self> {
         require_root()?;
+        if !ISOLATED.get() {
+            isolate(from).context("making namespaces for the sandbox")?;
+            ISOLATED.set(true);
+        }
         // On the disk: /tmp is often memory. Short: a socket's path has 108 bytes at most.
         let base = PathBuf::from("/var/tmp/coracle-e2e");
         fs::create_dir_all(&base)?;
@@ -122,10 +126,10 @@ impl Drop for Inner {
     }
 }
 
-/// Moves this thread into new network and mount namespaces. The network's state is also in
-/// `/run`: podman keeps addresses and its name server there, whatever its own configuration says.
-fn isolate() -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)?;
+/// Moves this thread into new namespaces. `/run` is always among what is new: podman keeps
+/// addresses and its name server there, whatever its own configuration says.
+fn isolate(from: CloneFlags) -> Result<()> {
+    unshare(from)?;
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
     mount(
@@ -135,7 +139,9 @@ fn isolate() -> Result<()> {
         MsFlags::empty(),
         Some("mode=755"),
     )?;
-    run(Command::new("ip").args(["link", "set", "lo", "up"]))?.ok()?;
+    if from.contains(CloneFlags::CLONE_NEWNET) {
+        run(Command::new("ip").args(["link", "set", "lo", "up"]))?.ok()?;
+    }
     Ok(())
 }
 
