@@ -6,4 +6,6 @@
 mod bad_input;
 mod bench;
 mod disk;
+mod files;
 mod life;
+mod supervise;
