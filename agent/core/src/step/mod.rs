@@ -11,7 +11,7 @@ mod transition;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::app::{AppState, Cause, Generation, Outcome};
+use crate::app::{AppState, Cause, Generation, Outcome, Phase};
 
 /// How often device or agent may restart between the start of a switch and the end of its trial: a
 /// generation that brings the device down is rolled back too.
@@ -97,8 +97,8 @@ pub enum Effect {
     RemoveAll,
     /// Remove what neither the current nor the previous generation needs.
     Collect,
-    /// Write the result into the history. Comes again, with the same `at`, at the next start: what
-    /// the history ends with is not written twice.
+    /// Write the result into the history. Comes again, with the same `at`, at the next start, but
+    /// for what ended while it was staged: what the history ends with is not written twice.
     Report(Outcome),
 }
 
@@ -158,8 +158,12 @@ impl core::error::Error for Illegal {}
 pub fn step(state: &AppState, event: Event, now: u64) -> Result<(AppState, Vec<Effect>), Illegal> {
     let mut next = state.clone();
     let effects = transition::transition(&mut next, event, now)?;
+    // Staging leaves no trace in the record, also when it fails.
+    let staging = matches!(state.phase, Phase::Staging { .. });
     for effect in &effects {
-        if let Effect::Report(outcome) = effect {
+        if let Effect::Report(outcome) = effect
+            && !staging
+        {
             next.last = Some(*outcome);
         }
     }

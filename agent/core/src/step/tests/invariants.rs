@@ -106,7 +106,11 @@ pub(super) fn check_step(before: &AppState, event: Event, after: &AppState, effe
             context()
         );
     }
-    if let Some(report) = reports.last() {
+    // Staging leaves no trace in the record, also when it fails.
+    let staging = matches!(before.phase, Phase::Staging { .. });
+    if staging && !reports.is_empty() {
+        assert_eq!(after.last, before.last, "{}", context());
+    } else if let Some(report) = reports.last() {
         assert_eq!(after.last, Some(*report), "{}", context());
         assert_eq!(after.durable().last, Some(*report), "{}", context());
     }
