@@ -10,6 +10,7 @@ use runtime_shim::fake::Fault;
 
 use super::bench::{Bench, Recipe};
 use crate::api::Request;
+use crate::state::tests::Forgetful;
 use crate::state::vfs::{RealVfs, Vfs, VfsFile};
 
 /// What happens at the chosen operation.
@@ -55,7 +56,7 @@ impl Fate {
     }
 }
 
-struct BadDisk(Rc<Fate>);
+struct BadDisk(Rc<Fate>, Rc<dyn Vfs>);
 struct BadFile(Rc<Fate>, Box<dyn VfsFile>);
 
 impl VfsFile for BadFile {
@@ -80,50 +81,58 @@ impl Vfs for BadDisk {
     fn open(&self, path: &Path, write: bool) -> io::Result<Box<dyn VfsFile>> {
         Ok(Box::new(BadFile(
             Rc::clone(&self.0),
-            RealVfs.open(path, write)?,
+            self.1.open(path, write)?,
         )))
     }
     fn create(&self, path: &Path, mode: u32) -> io::Result<Box<dyn VfsFile>> {
         self.0.pass()?;
         Ok(Box::new(BadFile(
             Rc::clone(&self.0),
-            RealVfs.create(path, mode)?,
+            self.1.create(path, mode)?,
         )))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.pass()?;
-        RealVfs.rename(from, to)
+        self.1.rename(from, to)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.0.pass()?;
-        RealVfs.remove(path)
+        self.1.remove(path)
     }
     fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
-        RealVfs.set_owner(path, uid, gid)
+        self.1.set_owner(path, uid, gid)
     }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.0.pass()?;
-        RealVfs.sync_dir(path)
+        self.1.sync_dir(path)
     }
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        RealVfs.create_dir(path)
+        self.1.create_dir(path)
     }
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        RealVfs.list(path)
+        self.1.list(path)
     }
 }
 
 /// An update over a running version 1, with harm at the n-th operation on the disk; then the
-/// device boots with a good disk. Says whether the harm was reached.
-fn update_with(harm: Harm, nth: u64) -> bool {
+/// device boots with a good disk, which has forgotten what nobody synced if it is `forgetful`.
+/// Says whether the harm was reached.
+fn update_with(harm: Harm, nth: u64, forgetful: bool) -> bool {
     let fate = Rc::new(Fate::default());
     let mut bench = Bench::new();
+    let memory = Forgetful::with(bench.dir.path());
+    let disk: Rc<dyn Vfs> = if forgetful {
+        Rc::new(memory.clone())
+    } else {
+        Rc::new(RealVfs)
+    };
+    bench.vfs = Rc::clone(&disk);
     let agent = bench.daemon();
     agent
         .apply(&Recipe::new(1).file("a").build(&bench))
         .unwrap();
     agent.stop();
-    bench.vfs = Rc::new(BadDisk(Rc::clone(&fate)));
+    bench.vfs = Rc::new(BadDisk(Rc::clone(&fate), Rc::clone(&disk)));
     let agent = bench.daemon();
     fate.at.set(fate.count.get() + nth);
     fate.harm.set(Some(harm));
@@ -135,7 +144,8 @@ fn update_with(harm: Harm, nth: u64) -> bool {
 
     bench.fake.reboot();
     bench.host.boot.set(2);
-    bench.vfs = Rc::new(RealVfs);
+    bench.vfs = disk;
+    memory.power_cut();
     bench.host.forget_sleepers();
     let agent = bench.daemon();
     agent.pass_ms(600_000);
@@ -157,9 +167,9 @@ fn update_with(harm: Harm, nth: u64) -> bool {
     reached
 }
 
-fn at_every_operation(harm: Harm) {
+fn at_every_operation(harm: Harm, forgetful: bool) {
     let mut nth = 1;
-    while update_with(harm, nth) {
+    while update_with(harm, nth, forgetful) {
         nth += 1;
     }
     assert!(
@@ -170,24 +180,30 @@ fn at_every_operation(harm: Harm) {
 
 #[test]
 fn each_operation_fails_once() {
-    at_every_operation(Harm::Once(io::ErrorKind::Other));
+    at_every_operation(Harm::Once(io::ErrorKind::Other), false);
 }
 
 #[test]
 fn the_disk_fills_for_good_at_each_operation() {
-    at_every_operation(Harm::Forever(io::ErrorKind::StorageFull));
+    at_every_operation(Harm::Forever(io::ErrorKind::StorageFull), false);
 }
 
 #[test]
 fn each_write_is_torn_by_a_power_cut() {
-    at_every_operation(Harm::Torn);
+    at_every_operation(Harm::Torn, false);
+}
+
+#[test]
+fn the_power_fails_at_each_operation_and_nothing_is_kept_by_luck() {
+    at_every_operation(Harm::Forever(io::ErrorKind::Other), true);
+    at_every_operation(Harm::Torn, true);
 }
 
 #[test]
 fn a_state_that_cannot_be_written_is_read_only_and_what_runs_goes_on() {
     let fate = Rc::new(Fate::default());
     let mut bench = Bench::new();
-    bench.vfs = Rc::new(BadDisk(Rc::clone(&fate)));
+    bench.vfs = Rc::new(BadDisk(Rc::clone(&fate), Rc::new(RealVfs)));
     let agent = bench.daemon();
     agent.apply(&Recipe::new(1).build(&bench)).unwrap();
     // Whatever is synced from here on fails: objects are stored before the record.
