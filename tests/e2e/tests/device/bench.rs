@@ -26,6 +26,11 @@ pub(crate) mod exit {
     pub(crate) const ALREADY_CURRENT: i32 = 30;
 }
 
+/// Waits for something with the deadline of all tests.
+pub(crate) fn eventually<T>(what: &str, attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    wait_until(what, DEADLINE, attempt)
+}
+
 /// An app of two services, one of which changes: `side` stays the same container through updates
 /// of `web`, whose image is `web_image` (`v1` or `v2`).
 pub(crate) fn two_services(web_image: &str) -> String {

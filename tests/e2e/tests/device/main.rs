@@ -5,7 +5,10 @@
 
 mod bad_input;
 mod bench;
+mod crash;
 mod disk;
 mod files;
 mod life;
+mod logs;
 mod supervise;
+mod usb;
