@@ -29,7 +29,7 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 
 /// Builds both at once and returns the folder that they are in.
 fn build() -> Result<PathBuf> {
-    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).canonicalize()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command

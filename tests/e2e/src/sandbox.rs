@@ -19,6 +19,9 @@ use nix::unistd::{Pid, geteuid};
 
 use crate::process::{run, wait_until};
 
+/// The ending of the file beside a sandbox that says to leave it.
+const KEPT: &str = "kept";
+
 thread_local! {
     static ISOLATED: Cell<bool> = const { Cell::new(false) };
 }
@@ -66,7 +69,8 @@ impl Sandbox {
         let base = PathBuf::from("/var/tmp/coracle-e2e");
         fs::create_dir_all(&base)?;
         let _turn = lock(&base.join("turn"), FlockArg::LockExclusive)?;
-        sweep(&base)?;
+        // What a demo kept is for the next demo to clear away, not for tests.
+        sweep(&base, !from.contains(CloneFlags::CLONE_NEWNET))?;
         let folder = tempfile::Builder::new()
             .prefix("s")
             .rand_bytes(6)
@@ -87,6 +91,16 @@ impl Sandbox {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.inner.folder
+    }
+
+    /// Leaves everything as it is, processes too, until the next [`Self::on_host`].
+    ///
+    /// # Errors
+    /// When the mark cannot be written.
+    pub fn keep(self) -> Result<()> {
+        fs::write(self.inner.folder.with_extension(KEPT), "")?;
+        std::mem::forget(self);
+        Ok(())
     }
 
     /// A folder within it, made if need be.
@@ -157,8 +171,8 @@ fn lock(path: &Path, kind: FlockArg) -> Result<Flock<File>> {
     Flock::lock(file, kind).map_err(|(_, error)| error.into())
 }
 
-/// Removes what tests left that were killed: folders whose lock nobody holds.
-fn sweep(base: &Path) -> Result<()> {
+/// Removes what tests left that were killed: folders whose lock nobody holds; kept ones if asked.
+fn sweep(base: &Path, kept_too: bool) -> Result<()> {
     for entry in fs::read_dir(base)? {
         let lock_path = entry?.path();
         if lock_path
@@ -169,7 +183,8 @@ fn sweep(base: &Path) -> Result<()> {
         }
         if let Ok(_lock) = lock(&lock_path, FlockArg::LockExclusiveNonblock) {
             let folder = lock_path.with_extension("");
-            if folder.exists() && std::env::var_os("CORACLE_E2E_KEEP").is_some() {
+            let kept = folder.with_extension(KEPT).exists() && !kept_too;
+            if folder.exists() && (kept || std::env::var_os("CORACLE_E2E_KEEP").is_some()) {
                 continue;
             }
             remove(&folder, &lock_path)?;
@@ -195,6 +210,10 @@ fn remove(folder: &Path, lock_path: &Path) -> Result<()> {
     }
     if folder.exists() {
         fs::remove_dir_all(folder)?;
+    }
+    let mark = folder.with_extension(KEPT);
+    if mark.exists() {
+        fs::remove_file(mark)?;
     }
     Ok(fs::remove_file(lock_path)?)
 }

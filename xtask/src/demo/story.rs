@@ -27,11 +27,12 @@ pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
     tell.command(&format!(
         "relay pack compose.v1.yaml --app {APP} --version 1.0 --seq 1 --key release.key --image …"
     ));
-    shown(
-        tell,
-        cast.relay
-            .run(&["bundle".as_ref(), "inspect".as_ref(), v1.as_os_str()])?,
-    )?;
+    tell.command("relay bundle inspect kiosk-1.0.bin");
+    let inspected = cast
+        .relay
+        .run(&["bundle".as_ref(), "inspect".as_ref(), v1.as_os_str()])?
+        .ok()?;
+    tell.excerpt(&inspected.stdout);
 
     tell.step("Applying version 1 to the empty device");
     apply(tell, &cast, &v1)?;
@@ -119,11 +120,6 @@ fn agent(tell: &Teller, cast: &Cast, words: &[&str], bundle: Option<&Path>) -> R
     Ok(outcome)
 }
 
-fn shown(tell: &Teller, outcome: Outcome) -> Result<()> {
-    tell.output(&outcome);
-    outcome.ok().map(drop)
-}
-
 fn restarts(cast: &Cast, service: &str) -> Result<Option<u64>> {
     let status = cast.agent.status()?;
     let services = status["apps"][0]["services"]
@@ -149,11 +145,19 @@ fn finish(tell: &Teller, cast: Cast, keep: bool) -> Result<()> {
             "The app runs on at http://127.0.0.1:{}/",
             cast.port
         ));
+        tell.say("Ask the device yourself:");
+        let socket = cast.agent.control_socket();
+        let agent = e2e::binary("agent")?;
+        tell.command(&format!(
+            "{} --control-socket {} status",
+            agent.display(),
+            socket.display()
+        ));
         tell.say(&format!(
-            "Everything is in {}",
+            "Everything is in {}; the next demo clears it away.",
             cast.sandbox.path().display()
         ));
-        tell.say("The next demo or test run clears it away.");
+        cast.sandbox.clone().keep()?;
         // Not dropped: dropping is what stops and removes.
         std::mem::forget(cast);
         return Ok(());

@@ -50,6 +50,14 @@ impl Teller {
         }
     }
 
+    /// The first paragraph of what a command printed.
+    pub(super) fn excerpt(&self, output: &str) {
+        for line in output.lines().take_while(|line| !line.is_empty()) {
+            println!("     {line}");
+        }
+        println!("     …");
+    }
+
     /// Something that was checked and holds.
     pub(super) fn holds(&self, what: &str) {
         println!("   ✓ {what}");
