@@ -79,6 +79,12 @@ impl Agent {
         self.folder.join("agent.toml")
     }
 
+    /// Its `--policy-file`; there is none at first.
+    #[must_use]
+    pub fn policy_file(&self) -> PathBuf {
+        self.folder.join("policy.toml")
+    }
+
     /// Trusts a release key.
     ///
     /// # Errors
@@ -155,7 +161,7 @@ impl Agent {
             .env("CORACLE_STATE_DIR", self.state_dir())
             .env("CORACLE_KEYS_DIR", self.keys_dir())
             .env("CORACLE_CONTROL_SOCKET", self.control_socket())
-            .env("CORACLE_POLICY_FILE", self.folder.join("policy.toml"))
+            .env("CORACLE_POLICY_FILE", self.policy_file())
             .env("CORACLE_DEVICE_ID", &self.name)
             .env("CORACLE_RUNTIME", &self.runtime);
         Ok(command)

@@ -1,85 +1,13 @@
 //! What must not run: each is refused with its exit code and a sentence that says what to do, the
 //! state stays byte for byte, and the next good bundle applies.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use e2e::{Outcome, Sandbox};
+use anyhow::{Context, Result};
 
-use crate::bench::{Bench, Container, assert_explained, changed, exit, script};
-use crate::disk::{SmallDisk, leave_files};
-
-/// A device that runs version 1 of an app, and what must stay as it is.
-struct Device {
-    bench: Bench,
-    v1: PathBuf,
-    slots: [Vec<u8>; 2],
-    containers: BTreeMap<String, Vec<Container>>,
-}
-
-fn service() -> String {
-    script("always", "exec sleep 100000")
-}
-
-impl Device {
-    fn new() -> Result<Self> {
-        Self::on(Bench::new()?)
-    }
-
-    fn on(bench: Bench) -> Result<Self> {
-        let v1 = bench.install(1, &service())?;
-        Ok(Self {
-            v1,
-            slots: bench.slots()?,
-            containers: bench.containers()?,
-            bench,
-        })
-    }
-
-    /// Applies what must be refused.
-    fn refuses(&self, bundle: &Path, code: i32) -> Result<Outcome> {
-        let outcome = self.bench.agent.apply(bundle)?;
-        assert_explained(&outcome, code)?;
-        let changes = differences(&self.slots, &self.bench.slots()?);
-        ensure!(
-            changes.is_empty(),
-            "the state changed at {changes:?}: {outcome:?}"
-        );
-        Ok(outcome)
-    }
-
-    /// Packs for the next version with further options, which must make it refused.
-    fn refuses_packed(&self, option: (&str, &str), said: &str) -> Result<()> {
-        let bundle = self
-            .bench
-            .pack_as("app", 2, "services: {}\n", &self.bench.keys, &[option])?;
-        let outcome = self.refuses(&bundle, exit::REFUSED)?;
-        ensure!(outcome.stderr.contains(said), "no {said:?} in {outcome:?}");
-        Ok(())
-    }
-
-    /// What ran still runs, and the next good bundle applies.
-    fn goes_on(self, next_seq: u64) -> Result<()> {
-        assert_eq!(self.bench.containers()?, self.containers);
-        self.bench.install(next_seq, &service())?;
-        assert_eq!(self.bench.app()?["seq"], next_seq);
-        Ok(())
-    }
-}
-
-/// Where two states differ: slot and offset.
-fn differences(before: &[Vec<u8>; 2], after: &[Vec<u8>; 2]) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
-    for slot in 0..2 {
-        let (before, after) = (&before[slot], &after[slot]);
-        let longest = before.len().max(after.len());
-        let differs = |at: &usize| before.get(*at) != after.get(*at);
-        found.extend((0..longest).filter(differs).map(|at| (slot, at)));
-    }
-    found
-}
+use crate::bench::{Bench, assert_explained, changed, exit, script};
+use crate::refusing::{Device, service};
 
 /// Where the parts of a bundle with one signature are.
 struct Layout {
@@ -230,6 +158,43 @@ fn a_bundle_for_another_target_is_refused() -> Result<()> {
         plan.ok().with_context(|| format!("{option:?} fits"))?;
     }
     device.goes_on(2)
+}
+
+#[test]
+fn what_the_owner_of_the_device_does_not_allow_is_refused() -> Result<()> {
+    let device = Device::new()?;
+    let policy = device.bench.agent.policy_file();
+    // A way around the rules: a link in a place that may be mounted.
+    let link = device.bench.sandbox.path().join("link");
+    std::os::unix::fs::symlink("/etc", &link)?;
+    let through_link = format!("volumes: ['{}:/mnt:ro']", link.display());
+    let wishes = [
+        "privileged: true",
+        "cap_add: [SYS_ADMIN]",
+        "volumes: ['/etc:/mnt:ro']",
+        "volumes: ['/:/mnt:ro']",
+        "volumes: ['/run/podman/podman.sock:/sock']",
+        "devices: [/dev/mem]",
+        &through_link,
+    ];
+    for wish in wishes {
+        let compose = service().replace("    restart", &format!("    {wish}\n    restart"));
+        let bundle = device.bench.pack(2, &compose)?;
+        device
+            .refuses(&bundle, exit::REFUSED)
+            .with_context(|| wish.to_owned())?;
+    }
+    let on_host = service().replace("    restart", "    network_mode: host\n    restart");
+    let on_host = device.bench.pack(2, &on_host)?;
+    for denies in ["host_network = false\n", "host_netwrok = true\n"] {
+        fs::write(&policy, denies)?;
+        device
+            .refuses(&on_host, exit::REFUSED)
+            .with_context(|| denies.to_owned())?;
+    }
+    fs::remove_file(&policy)?;
+    device.bench.agent.apply(&on_host)?.ok()?;
+    device.bench.container("main").map(drop)
 }
 
 #[test]
@@ -386,67 +351,6 @@ fn a_daemon_refuses_the_same() -> Result<()> {
     device.refuses(&good, exit::RUNTIME_UNREACHABLE)?;
     device.bench.podman.start_again()?;
     device.goes_on(3)?;
-    drop(daemon);
-    Ok(())
-}
-
-const MIB: u64 = 1 << 20;
-
-/// A device whose runtime and state each have a small disk of their own.
-fn on_small_disks() -> Result<(Device, SmallDisk, SmallDisk)> {
-    let sandbox = Sandbox::new()?;
-    let store = SmallDisk::mount(&sandbox.folder("podman/root")?, 200 * MIB)?;
-    let state = SmallDisk::mount(&sandbox.folder("device-1/state")?, 32 * MIB)?;
-    Ok((Device::on(Bench::in_sandbox(sandbox)?)?, store, state))
-}
-
-#[test]
-fn a_full_disk_is_seen_before_anything_is_done() -> Result<()> {
-    let (device, store, state) = on_small_disks()?;
-    let v2 = device.bench.pack(2, &service().replace("v1", "v2"))?;
-    for disk in [&store, &state] {
-        let filler = disk.leave_bytes(4 * MIB)?;
-        let outcome = device.refuses(&v2, exit::NO_SPACE)?;
-        assert!(outcome.stderr.contains("MiB"), "{outcome:?}");
-        let plan = device
-            .bench
-            .agent
-            .run(&["plan".as_ref(), v2.as_os_str(), "--json".as_ref()])?
-            .json()?;
-        assert_eq!(
-            plan["blocked_by"].as_array().map(Vec::len),
-            Some(1),
-            "{plan}"
-        );
-        drop(filler);
-    }
-    device.goes_on(2)
-}
-
-#[test]
-fn a_disk_that_fills_while_images_come_in_changes_nothing() -> Result<()> {
-    let (device, store, _state) = on_small_disks()?;
-    let v2 = device.bench.pack(2, &service().replace("v1", "v2"))?;
-    // Bytes are free, as the check before finds, but no files.
-    let filler = leave_files(&store, 4)?;
-    device.refuses(&v2, exit::NO_SPACE)?;
-    drop(filler);
-    device.bench.agent.apply(&v2)?.ok()?;
-    assert_eq!(device.bench.app()?["version"], "2.0");
-    Ok(())
-}
-
-#[test]
-fn a_state_folder_that_fills_in_the_middle_changes_nothing() -> Result<()> {
-    let (device, _store, state) = on_small_disks()?;
-    let v2 = device.bench.pack(2, &service().replace("v1", "v2"))?;
-    let filler = leave_files(&state, 0)?;
-    device.refuses(&v2, exit::NO_SPACE)?;
-    let daemon = device.bench.agent.start()?;
-    device.refuses(&v2, exit::NO_SPACE)?;
-    drop(filler);
-    device.bench.agent.apply(&v2)?.ok()?;
-    assert_eq!(device.bench.app()?["version"], "2.0");
     drop(daemon);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, changed, exit, script};
+use crate::bench::{Bench, changed, eventually, exit, script};
 
 /// The lines of `agent logs --json`, as service, stream and text.
 fn lines(output: &str) -> Result<Vec<(String, String, String)>> {
@@ -22,7 +22,7 @@ fn logs_have_both_streams_and_never_reach_the_terminal_raw() -> Result<()> {
     let hostile = r"printf 'one\n'; sleep 1; echo two >&2; sleep 1; printf '\033[2J\033]0;title\007red\rover\n'; exec sleep 100000";
     bench.install(1, &script("always", hostile))?;
     let logs = |arguments: &[&str]| bench.agent.run(&[&["logs"], arguments].concat());
-    let all = crate::bench::eventually("three lines", || {
+    let all = eventually("three lines", || {
         let all = lines(&logs(&["--json"])?.ok()?.stdout)?;
         Ok((all.len() >= 3).then_some(all))
     })?;
@@ -199,7 +199,7 @@ fn doctor_finds_what_is_wrong() -> Result<()> {
     // The next agent rebuilds it from what is stored and what runs.
     let before = bench.containers()?;
     let daemon = bench.agent.start()?;
-    crate::bench::eventually("the state to be rebuilt", || {
+    eventually("the state to be rebuilt", || {
         Ok((bench.agent.status()?["apps"][0]["version"] == "1.0").then_some(()))
     })?;
     assert_eq!(bench.containers()?, before);
