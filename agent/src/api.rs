@@ -168,7 +168,7 @@ pub struct PlanView {
     pub to: String,
     /// Bytes that would be read from the bundle.
     pub fetch_bytes: u64,
-    /// Bytes of the bundle as a whole.
+    /// Bytes that a device without any of its images and files would read.
     pub full_bytes: u64,
     /// Most further bytes on disk at any moment.
     pub peak_disk_bytes: u64,
