@@ -237,6 +237,57 @@ fn containers_of_others_are_never_touched() {
 }
 
 #[test]
+fn containers_of_another_device_are_not_ours() {
+    let bench = Bench::new();
+    let agent = bench.daemon();
+    agent.apply(&Recipe::new(1).build(&bench)).unwrap();
+    let recipe = Recipe::new(1).manifest;
+    let image = bench.fake.all_containers()[0].image.unwrap();
+    let labels = [
+        ("coracle.app", "shop"),
+        ("coracle.service", "web"),
+        ("coracle.generation", "1"),
+        ("coracle.device", "test-2"),
+    ];
+    let theirs = runtime_shim::ContainerSpec {
+        app: recipe.app.clone(),
+        name: "of-another-agent".to_owned(),
+        image,
+        service: recipe.services[0].clone(),
+        labels: labels
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        file_sources: vec![],
+        api_socket: None,
+    };
+    smol::block_on(async {
+        let id = runtime_shim::Runtime::create(&bench.fake, &theirs)
+            .await
+            .unwrap();
+        runtime_shim::Runtime::start(&bench.fake, &id)
+            .await
+            .unwrap();
+    });
+    bench.fake.forget_calls();
+    agent.apply(&Recipe::new(2).build(&bench)).unwrap();
+    agent
+        .ask(Request::Remove {
+            app: "shop".to_owned(),
+        })
+        .unwrap();
+    assert!(
+        bench
+            .fake
+            .calls()
+            .iter()
+            .all(|call| call.subject != theirs.name)
+    );
+    let left = bench.fake.all_containers();
+    assert_eq!(left.len(), 1);
+    assert!(super::super::ours::is_running(&left[0]));
+}
+
+#[test]
 fn nothing_stops_before_everything_is_staged() {
     let bench = Bench::new();
     let agent = bench.daemon();
