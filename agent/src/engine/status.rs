@@ -64,7 +64,8 @@ impl Engine {
                 .map(|(place, _)| service_view(app, shown, place, &containers))
                 .collect()
         });
-        let previous = state.previous.and_then(|previous| {
+        // A removed app has no way back: it is installed again.
+        let previous = state.current.and(state.previous).and_then(|previous| {
             let loaded = self.load(previous).ok()?;
             let version = loaded.manifest().version.to_string();
             Some(PreviousView {
