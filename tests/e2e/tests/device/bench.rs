@@ -107,7 +107,8 @@ impl Bench {
     }
 
     /// Packs for any app, under any key, with further options of `relay pack`. The image of a
-    /// service is `tiny`, release 1 or 2, as its `image:` says (`v1`, `v2`).
+    /// service is `tiny`, release 1 or 2, or a larger one, as its `image:` says (`v1`, `v2`,
+    /// `nginx`).
     pub(crate) fn pack_as(
         &self,
         app: &str,
@@ -124,8 +125,8 @@ impl Bench {
             .relay
             .pack(&file, keys)
             .app(app, &format!("{seq}.0"), seq);
-        for (service, version) in images(compose) {
-            pack = pack.image(service, &test_images::tiny(version)?);
+        for (service, archive) in images(compose)? {
+            pack = pack.image(service, &archive);
         }
         for (name, value) in options {
             pack = pack.option(name, value);
@@ -230,24 +231,24 @@ impl Bench {
     }
 }
 
-/// The services of a Compose file in the style of this folder, each with its image's release.
-fn images(compose: &str) -> Vec<(&str, Version)> {
+/// The services of a Compose file in the style of this folder, each with its image's archive.
+fn images(compose: &str) -> Result<Vec<(&str, PathBuf)>> {
     let mut service = "";
     let mut found = Vec::new();
     for line in compose.lines() {
-        if let Some(name) = line
+        let name = line
             .strip_prefix("  ")
-            .and_then(|line| line.strip_suffix(':'))
-        {
-            service = name.trim();
-        }
-        match line.trim() {
-            "image: v1" => found.push((service, Version::V1)),
-            "image: v2" => found.push((service, Version::V2)),
-            _ => {}
-        }
+            .and_then(|line| line.strip_suffix(':'));
+        service = name.map_or(service, str::trim);
+        let archive = match line.trim() {
+            "image: v1" => test_images::tiny(Version::V1)?,
+            "image: v2" => test_images::tiny(Version::V2)?,
+            "image: nginx" => test_images::nginx(Version::V1)?,
+            _ => continue,
+        };
+        found.push((service, archive));
     }
-    found
+    Ok(found)
 }
 
 /// Checks that a command failed with this code and said in one sentence each what is wrong and

@@ -8,7 +8,8 @@ use e2e::Outcome;
 
 use crate::bench::{Bench, exit, script};
 
-/// A bundle that takes a while to read: sixteen files of half a MiB that do not compress.
+/// A bundle that takes a while to read: sixteen files of half a MiB that do not compress, and a
+/// large image.
 fn large(bench: &Bench, seq: u64) -> Result<PathBuf> {
     let mut state = seq | 1;
     let mut configs = String::from("configs:\n");
@@ -31,7 +32,7 @@ fn large(bench: &Bench, seq: u64) -> Result<PathBuf> {
         configs += &format!("  noise-{number}: {{file: ./noise-{number}}}\n");
         mounts += &format!("noise-{number}, ");
     }
-    let compose = script("always", "exec sleep 100000");
+    let compose = script("always", "exec sleep 100000").replace("v1", "nginx");
     bench.pack(
         seq,
         &(compose.replace("    restart", &format!("{mounts}]\n    restart")) + &configs),
