@@ -137,7 +137,7 @@ impl Engine {
             match health.healthy() {
                 Some(true) => return true,
                 Some(false) => return false,
-                None => self.host.sleep(u64::from(check.interval_ms)).await,
+                None => self.host.sleep(health.wait_ms(self.host.now_ms())).await,
             }
         }
     }

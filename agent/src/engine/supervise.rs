@@ -290,7 +290,7 @@ impl Watch {
                 });
             }
             let interval = async {
-                host.sleep(u64::from(check.interval_ms)).await;
+                host.sleep(health.wait_ms(host.now_ms())).await;
                 false
             };
             let started = async { self.one.starts.1.recv().await.is_ok() };

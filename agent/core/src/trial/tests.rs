@@ -427,6 +427,29 @@ fn health_is_as_docker_counts_it() {
     assert_eq!(health.healthy(), None);
 }
 
+#[test]
+fn probes_come_quickly_after_a_start_and_count_once_per_interval() {
+    let mut service = checked();
+    let check = service.health.as_mut().unwrap();
+    (check.interval_ms, check.retries, check.start_period_ms) = (5_000, 2, 0);
+    let mut health = Health::new(check, OPEN);
+    assert_eq!(health.wait_ms(OPEN), 1_000);
+    for ms in [0, 1_000, 2_000, 3_000, 4_999] {
+        health.probed(false, OPEN + ms);
+        assert_eq!(health.healthy(), None, "at {ms}");
+    }
+    health.probed(false, OPEN + 5_000);
+    assert_eq!(health.healthy(), Some(false));
+    assert_eq!(health.wait_ms(OPEN + 5_000), 5_000);
+    // One that is healthy, and one that never gets there, are probed at the interval.
+    health.started(OPEN);
+    health.probed(true, OPEN + 10);
+    assert_eq!(health.wait_ms(OPEN + 10), 5_000);
+    health.started(OPEN);
+    assert_eq!(health.wait_ms(OPEN + 29_999), 1_000);
+    assert_eq!(health.wait_ms(OPEN + 30_000), 5_000);
+}
+
 fn observations() -> impl Strategy<Value = Observation> {
     prop_oneof![
         (0u8..4).prop_map(|service| Started { service }),
