@@ -187,6 +187,8 @@ impl PodmanService {
             .env("CONTAINERS_STORAGE_CONF", path("storage.conf"))
             .env("CONTAINERS_REGISTRIES_CONF", path("registries.conf"))
             .env("TMPDIR", path("tmp"))
+            // conmon leaves a file named `oom` where it was started.
+            .current_dir(&self.folder)
             .arg("--root")
             .arg(path("root"))
             .arg("--runroot")
