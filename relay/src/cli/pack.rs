@@ -107,7 +107,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", env = "REGISTRY_AUTH_FILE")]
     registry_auth_file: Option<PathBuf>,
 
-    /// How hard to compress, from 1 (fast) to 19 (small) [default: 15]
+    /// How hard to compress, from 1 (fast) to 19 (small) [default: 12]
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=19))]
     compression: Option<u8>,
 
