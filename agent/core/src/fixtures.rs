@@ -20,43 +20,8 @@ pub(crate) fn label(text: &str) -> Label {
 /// A service that has nothing but an image.
 pub(crate) fn service(name: &str) -> Service {
     Service {
-        name: ServiceName::new(name).unwrap(),
-        image: ImageId(0),
-        entrypoint: None,
-        command: None,
-        environment: Vec::new(),
-        user: None,
-        working_dir: None,
-        hostname: None,
-        network: NetworkMode::None,
-        ports: Vec::new(),
-        volumes: Vec::new(),
-        binds: Vec::new(),
-        tmpfs: Vec::new(),
-        files: Vec::new(),
-        devices: Vec::new(),
-        privileged: false,
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        no_new_privileges: true,
         read_only: true,
-        init: false,
-        limits: Limits::default(),
-        ulimits: Vec::new(),
-        sysctls: Vec::new(),
-        extra_hosts: Vec::new(),
-        restart: Restart::Always,
-        stop_signal: None,
-        stop_grace_s: 10,
-        depends_on: Vec::new(),
-        health: None,
-        logging: Logging {
-            bytes_max: 1 << 20,
-            files_max: 2,
-        },
-        labels: Vec::new(),
-        diagnostics: Vec::new(),
-        api: false,
+        ..Service::new(ServiceName::new(name).unwrap(), ImageId(0))
     }
 }
 

@@ -104,6 +104,52 @@ pub struct Service {
     pub api: bool,
 }
 
+impl Service {
+    /// A service with nothing but a name and an image: no network, no mounts, no privileges,
+    /// always restarted, ten seconds to stop, two log files of 1 MiB.
+    pub fn new(name: ServiceName, image: ImageId) -> Self {
+        Self {
+            name,
+            image,
+            entrypoint: None,
+            command: None,
+            environment: Vec::new(),
+            user: None,
+            working_dir: None,
+            hostname: None,
+            network: NetworkMode::None,
+            ports: Vec::new(),
+            volumes: Vec::new(),
+            binds: Vec::new(),
+            tmpfs: Vec::new(),
+            files: Vec::new(),
+            devices: Vec::new(),
+            privileged: false,
+            cap_add: Vec::new(),
+            cap_drop: Vec::new(),
+            no_new_privileges: true,
+            read_only: false,
+            init: false,
+            limits: Limits::default(),
+            ulimits: Vec::new(),
+            sysctls: Vec::new(),
+            extra_hosts: Vec::new(),
+            restart: Restart::Always,
+            stop_signal: None,
+            stop_grace_s: 10,
+            depends_on: Vec::new(),
+            health: None,
+            logging: Logging {
+                bytes_max: 1 << 20,
+                files_max: 2,
+            },
+            labels: Vec::new(),
+            diagnostics: Vec::new(),
+            api: false,
+        }
+    }
+}
+
 pub(crate) fn maybe_list<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<Text>>, D::Error> {

@@ -79,43 +79,8 @@ pub(super) const CONTENTS: [&[u8]; 5] = [
 /// A service with nothing but a name and an image.
 pub(super) fn bare_service(name: &str, image: u16) -> Service {
     Service {
-        name: ServiceName::new(name).unwrap(),
-        image: ImageId(image),
-        entrypoint: None,
-        command: None,
-        environment: vec![],
-        user: None,
-        working_dir: None,
-        hostname: None,
         network: NetworkMode::Host,
-        ports: vec![],
-        volumes: vec![],
-        binds: vec![],
-        tmpfs: vec![],
-        files: vec![],
-        devices: vec![],
-        privileged: false,
-        cap_add: vec![],
-        cap_drop: vec![],
-        no_new_privileges: true,
-        read_only: false,
-        init: false,
-        limits: Limits::default(),
-        ulimits: vec![],
-        sysctls: vec![],
-        extra_hosts: vec![],
-        restart: Restart::Always,
-        stop_signal: None,
-        stop_grace_s: 10,
-        depends_on: vec![],
-        health: None,
-        logging: Logging {
-            bytes_max: 1 << 20,
-            files_max: 2,
-        },
-        labels: vec![],
-        diagnostics: vec![],
-        api: false,
+        ..Service::new(ServiceName::new(name).unwrap(), ImageId(image))
     }
 }
 

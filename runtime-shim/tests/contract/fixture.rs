@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Mutex};
 
-use bundle::manifest::{
-    ImageId, Limits, Logging, NetworkAttachment, NetworkMode, Restart, Service, Text,
-};
+use bundle::manifest::{ImageId, NetworkAttachment, NetworkMode, Service, Text};
 use bundle::{AppName, Digest, NetworkName, ServiceName};
 use runtime_shim::{ContainerId, ContainerSpec, ImageContent, ImageImport, Runtime, labels};
 
@@ -191,43 +189,10 @@ pub(crate) fn spec(fixture: &dyn Fixture, app_name: &str, service: &str) -> Cont
 
 fn service(name: &str) -> Service {
     Service {
-        name: ServiceName::new(name).unwrap(),
-        image: ImageId(0),
-        entrypoint: None,
-        command: None,
-        environment: Vec::new(),
         user: Some(text("0")),
-        working_dir: None,
-        hostname: None,
         network: NetworkMode::Host,
-        ports: Vec::new(),
-        volumes: Vec::new(),
-        binds: Vec::new(),
-        tmpfs: Vec::new(),
-        files: Vec::new(),
-        devices: Vec::new(),
-        privileged: false,
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
         no_new_privileges: false,
-        read_only: false,
-        init: false,
-        limits: Limits::default(),
-        ulimits: Vec::new(),
-        sysctls: Vec::new(),
-        extra_hosts: Vec::new(),
-        restart: Restart::Always,
-        stop_signal: None,
-        stop_grace_s: 10,
-        depends_on: Vec::new(),
-        health: None,
-        logging: Logging {
-            bytes_max: 1 << 20,
-            files_max: 2,
-        },
-        labels: Vec::new(),
-        diagnostics: Vec::new(),
-        api: false,
+        ..Service::new(ServiceName::new(name).unwrap(), ImageId(0))
     }
 }
 

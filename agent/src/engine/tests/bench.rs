@@ -490,45 +490,11 @@ pub(super) fn exec_health() -> HealthCheck {
 
 fn plain_service(name: ServiceName, image: ImageId) -> Service {
     Service {
-        name,
-        image,
-        entrypoint: None,
-        command: None,
-        environment: vec![],
-        user: None,
-        working_dir: None,
-        hostname: None,
         network: NetworkMode::Bridge(vec![NetworkAttachment {
             network: "default".parse().unwrap(),
             aliases: vec![],
         }]),
-        ports: vec![],
-        volumes: vec![],
-        binds: vec![],
-        tmpfs: vec![],
-        files: vec![],
-        devices: vec![],
-        privileged: false,
-        cap_add: vec![],
-        cap_drop: vec![],
         no_new_privileges: false,
-        read_only: false,
-        init: false,
-        limits: Limits::default(),
-        ulimits: vec![],
-        sysctls: vec![],
-        extra_hosts: vec![],
-        restart: Restart::Always,
-        stop_signal: None,
-        stop_grace_s: 10,
-        depends_on: vec![],
-        health: None,
-        logging: Logging {
-            bytes_max: 1 << 20,
-            files_max: 2,
-        },
-        labels: vec![],
-        diagnostics: vec![],
-        api: false,
+        ..Service::new(name, image)
     }
 }
