@@ -174,8 +174,11 @@ impl Bench {
 
     /// All containers of this device, by service, running ones first; asked of podman itself.
     pub(crate) fn containers(&self) -> Result<BTreeMap<String, Vec<Container>>> {
-        let listed = ["ps", "--all", "--format", "json"];
-        let listed = self.podman.podman(&listed)?.json()?;
+        let arguments = ["ps", "--all", "--format", "json"];
+        // podman fails where a container goes while it makes the list.
+        let listed = eventually("podman to list its containers", || {
+            Ok(self.podman.podman(&arguments)?.json().ok())
+        })?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut found: BTreeMap<String, Vec<Container>> = BTreeMap::new();
         for one in listed.as_array().context("no list")? {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use test_images::Version;
 
-use crate::bench::{Bench, exit, two_services};
+use crate::bench::{Bench, eventually, exit, two_services};
 
 /// The names of an object's fields.
 fn fields(value: &Value) -> BTreeSet<&str> {
@@ -42,6 +42,9 @@ fn status_has_the_fields_that_scripts_rely_on() -> Result<()> {
     let daemon = bench.agent.start()?;
     bench.install(2, &two_services("v2"))?;
     bench.wait_for_service("web", |web| web["healthy"] == true)?;
+    eventually("the old container to be removed", || {
+        Ok(bench.container("web").ok())
+    })?;
 
     let status = bench.agent.status()?;
     assert_eq!(fields(&status), BTreeSet::from(["device", "relay", "apps"]));
@@ -79,6 +82,7 @@ fn status_has_the_fields_that_scripts_rely_on() -> Result<()> {
         json!({"version": "2.0", "seq": 2, "result": "committed", "cause": null, "at": null});
     assert_eq!(last, expected);
     let services = app["services"].as_array().context("services")?;
+    assert_eq!(services.len(), 2);
     for (service, (name, healthy, version)) in services.iter().zip([
         ("web", json!(true), Version::V2),
         ("side", Value::Null, Version::V1),
