@@ -1,6 +1,6 @@
 //! The framing of a head: magic, version, length, signature records, manifest bytes.
 //!
-//! Never looks into the manifest and never judges a signature; see [`crate::verify`].
+//! Never looks into the manifest and never judges a signature; see [`crate::verify()`].
 
 use std::io::Read;
 
@@ -59,7 +59,7 @@ pub(crate) struct Head<'a> {
 
 impl<'a> Head<'a> {
     /// Takes a whole head apart: clauses B1 to B6, except that it lets a draft without
-    /// signatures pass, which [`crate::verify`] does not.
+    /// signatures pass, which [`crate::verify()`] does not.
     pub(crate) fn parse(head: &'a [u8]) -> Result<Self, Refused> {
         let length = preamble(head)? as usize;
         let body = head.get(PREAMBLE_BYTES..).ok_or(Refused::Truncated)?;

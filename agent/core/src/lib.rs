@@ -1,6 +1,6 @@
 //! The agent's decisions, and nothing else.
 //!
-//! [`step`] is the update state machine: `(state, event, now) → (state, effects)`. Around it:
+//! [`step()`] is the update state machine: `(state, event, now) → (state, effects)`. Around it:
 //! [`admit`] (may this bundle run here?), [`resolve`] (manifest and variables → what shall run),
 //! [`plan`] (what changes), [`trial`] (did it go well?), [`supervise`] (restart it when?),
 //! [`retry`] (how long to wait), [`record`] and [`slots`] (what survives a power cut, as bytes).

@@ -1,6 +1,6 @@
 //! The agent's configuration: command line, then environment, then files, then defaults.
 //!
-//! [`keys`] is the table of what can be configured, [`load`] reads the layers. Never writes, and
+//! [`keys`] is the table of what can be configured, [`load()`] reads the layers. Never writes, and
 //! never prints the value of a variable, which may be a secret.
 
 mod error;

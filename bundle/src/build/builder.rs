@@ -91,7 +91,7 @@ impl Builder {
     /// Without keys it writes a draft, to be signed elsewhere (see [`super::join`]).
     ///
     /// # Errors
-    /// [`BuildError`]: among others, [`BuildError::Refused`] for whatever [`crate::verify`] would
+    /// [`BuildError`]: among others, [`BuildError::Refused`] for whatever [`crate::verify()`] would
     /// refuse. Then nothing was written; any other error may leave a part in `out`.
     pub fn finish(
         self,

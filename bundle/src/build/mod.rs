@@ -1,7 +1,7 @@
 //! Building and signing bundles, for hosts.
 //!
 //! Never part of a device's program: the agent is built without this feature. Never writes what
-//! [`crate::verify`] would refuse, except a draft without signatures, which is there to be signed
+//! [`crate::verify()`] would refuse, except a draft without signatures, which is there to be signed
 //! elsewhere and which every device refuses.
 
 mod builder;

@@ -1,7 +1,7 @@
 //! Signatures made elsewhere: a head taken apart into the files that stock minisign works on,
 //! and put together again.
 //!
-//! Never judges a signature: whoever puts one in verifies the outcome with [`crate::verify`].
+//! Never judges a signature: whoever puts one in verifies the outcome with [`crate::verify()`].
 
 use super::error::BuildError;
 use crate::error::Refused;

@@ -2,7 +2,7 @@
 //!
 //! Encoded with postcard; the order of the fields is the format (`docs/bundle-format.md`), so
 //! fields are never moved. What grows later comes as an [`Extension`]. Nothing here checks rules
-//! *between* fields: [`crate::verify`] does, after the signature.
+//! *between* fields: [`crate::verify()`] does, after the signature.
 
 mod blob;
 mod policy;

@@ -1,7 +1,7 @@
 //! May this verified bundle run on this device?
 //!
 //! In the order in which a device asks: [`target`] (is it for this device?), [`expiry`] (is it
-//! certainly too old?), [`policy`] (does the device allow what it wants?), [`sequence`] (does it
+//! certainly too old?), [`policy()`] (does the device allow what it wants?), [`sequence()`] (does it
 //! move forward?). Each refusal is a [`NotAdmitted`] with what was wanted and what was found.
 //!
 //! Never checks a signature: only what [`bundle`] has verified comes here.

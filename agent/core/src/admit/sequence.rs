@@ -1,6 +1,6 @@
 //! Does a bundle move the app forward?
 //!
-//! Never changes a floor: only a commit does ([`crate::step`]).
+//! Never changes a floor: only a commit does ([`crate::step()`]).
 
 use super::NotAdmitted;
 use crate::app::{AppState, Generation, Phase};
