@@ -83,7 +83,7 @@ impl Engine {
         ok(
             name,
             format!(
-                "record {} in {}, {} apps",
+                "record {} in {}, apps: {}",
                 record.sequence,
                 dir.display(),
                 record.apps.len()
@@ -105,7 +105,7 @@ impl Engine {
             ),
             None => ok(
                 "apps",
-                format!("the signed heads of {} apps are in order", apps.len()),
+                format!("all signed heads are in order, apps: {}", apps.len()),
             ),
         }
     }

@@ -290,7 +290,7 @@ pub(crate) fn ended(
                 "{app} {version} failed and was rolled back: {}",
                 because(cause)
             ),
-            "Its last lines are in the agent's log; a corrected version needs a higher seq.",
+            "What it wrote last is in the agent's log; apply a corrected version when there is one.",
         ),
         OutcomeKind::RollbackFailed(cause) => failure(
             exit::ROLLBACK_FAILED,

@@ -47,6 +47,11 @@ impl Sandbox {
     /// # Errors
     /// Without root, or when a tool is missing.
     pub fn new() -> Result<Self> {
+        require_root()?;
+        if !ISOLATED.get() {
+            // Later there is no network to fetch packages from.
+            test_images::ensure_all()?;
+        }
         Self::isolated(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
     }
 

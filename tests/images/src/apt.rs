@@ -115,6 +115,13 @@ impl Apt {
     fn update(&self, builder: &Builder) -> Result<()> {
         builder.say("apt: fetching the package lists (into the cache folder)");
         self.run("apt-get", &["update"])?;
+        // Without a network, apt-get only warns.
+        let lists = fs::read_dir(self.root.join("state/lists"))?;
+        let names = lists.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let names = names.collect::<std::io::Result<Vec<String>>>()?;
+        if !names.iter().any(|name| name.contains("_Packages")) {
+            anyhow::bail!("no package list could be fetched: is there a network?");
+        }
         fs::write(self.root.join("complete"), "")?;
         Ok(())
     }
