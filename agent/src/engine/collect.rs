@@ -12,7 +12,6 @@ use runtime_shim::ContainerSpec;
 use super::Engine;
 use super::app::App;
 use super::generation::{file_name, images, load_head};
-use super::ours::find;
 use super::trouble::{LoadError, Trouble};
 
 /// What the generations on this device need.
@@ -136,33 +135,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes this device's containers of the app that are not those of the current generation.
     async fn collect_containers(&self, app: &App) -> Result<(), Trouble> {
         let current = app
             .state()
             .current
             .map(|current| self.load(current))
             .transpose()?;
-        let containers = self.ours(&app.name).await?;
-        let keep: BTreeSet<_> = current
-            .iter()
-            .flat_map(|current| current.services())
-            .filter_map(|(_, service)| find(&containers, service))
-            .map(|container| container.id.clone())
-            .collect();
-        for container in containers
-            .iter()
-            .filter(|container| !keep.contains(&container.id))
-        {
-            let removed = self.runtime.remove(&container.id).await;
-            removed.map_err(Trouble::runtime(format!("remove {}", container.name)))?;
-            log::info!(
-                "app={} phase=removed container={}",
-                app.name,
-                container.name
-            );
-        }
-        Ok(())
+        self.remove_strangers(app, current.as_deref()).await
     }
 
     async fn collect_networks(&self, app: &App) -> Result<(), Trouble> {
