@@ -109,7 +109,11 @@ impl Engine {
 
     /// Removes this device's containers of the app that neither `running` nor a generation on its
     /// way in uses.
-    pub(super) async fn remove_strangers(&self, app: &App, running: Option<&Loaded>) -> Result<(), Trouble> {
+    pub(super) async fn remove_strangers(
+        &self,
+        app: &App,
+        running: Option<&Loaded>,
+    ) -> Result<(), Trouble> {
         let incoming = app.state().incoming();
         let containers = self.ours(&app.name).await?;
         let used: Vec<_> = running
