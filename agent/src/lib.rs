@@ -13,6 +13,7 @@ mod escape;
 mod exit;
 mod logging;
 mod notify;
+mod relay;
 pub mod render;
 mod state;
 pub mod time;

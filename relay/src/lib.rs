@@ -1,8 +1,14 @@
-//! The relay: packs and signs bundles; from the next issue on it serves them, too.
+//! The relay: packs and signs bundles, serves them to devices, and answers the fleet's questions.
 //!
-//! `cli` is the operator's command line; `pack` turns a Compose file and images into a bundle.
-//! Never runs a container and never imports the agent.
+//! `cli` is the command line, of the operator and of the server; `pack` turns a Compose file and
+//! images into a bundle. The server: `http` (routes) → `domain` (decisions, pure) → `store`
+//! (database and bundles); `serve` is the process around it. Never runs a container and never
+//! imports the agent.
 
 pub mod cli;
+mod domain;
+mod http;
 pub mod pack;
+mod serve;
+mod store;
 mod unverified;

@@ -12,6 +12,7 @@ mod answer;
 mod app;
 mod binds;
 mod bring_up;
+mod check_in;
 mod collect;
 mod doctor;
 mod driver;
@@ -55,6 +56,7 @@ use crate::config::Config;
 use crate::state::{History, Intents, Lock, Objects, Opened, StateFile, bindings};
 use app::App;
 use host::Host;
+pub(crate) use host::Later;
 pub(crate) use ports::Ports;
 pub use verify::verify_bundle;
 
@@ -95,6 +97,8 @@ pub struct Engine {
     booted: Cell<bool>,
     /// What is certain about the time.
     time_floor: Cell<TimeFloor>,
+    /// Wakes whoever speaks to the relay.
+    nudges: (smol::channel::Sender<()>, smol::channel::Receiver<()>),
     _lock: Option<Lock>,
 }
 
@@ -172,6 +176,7 @@ impl Engine {
             apps: RefCell::default(),
             rootless: Cell::new(false),
             booted: Cell::new(false),
+            nudges: smol::channel::bounded(1),
             _lock: lock,
             config,
         });

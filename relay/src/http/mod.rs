@@ -1,0 +1,1 @@
+//! The routes: from requests to `domain` and `store`, and back.

@@ -1,0 +1,1 @@
+//! `relay serve` as a process: settings, certificates, listening, shutting down.
