@@ -176,10 +176,7 @@ impl Reports {
 
     /// Tries once more to write what waits in memory.
     pub(crate) fn write_held(&self) {
-        for _ in 0..self.held.borrow().len() {
-            let Some(held) = self.held.borrow_mut().pop_front() else {
-                return;
-            };
+        for held in self.held.take() {
             if self.write(held.importance, held.key, &held.body).is_err() {
                 self.held.borrow_mut().push_back(held);
             }

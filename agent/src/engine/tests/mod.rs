@@ -4,5 +4,6 @@ mod bench;
 mod crashes;
 mod disk;
 mod refusals;
+mod reports;
 mod services;
 mod updates;
