@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
+use bundle::manifest::Restart;
 use relay_api::device::{EVIDENCE_LINES_MAX, Event, REPORT_BYTES_MAX, UpdateResult};
 use runtime_shim::fake::{Fault, Op};
 use runtime_shim::{ExitStatus, Stream};
@@ -53,6 +54,7 @@ fn an_ill_version_is_told_with_the_log_of_its_service() {
     web().exec(1, "refused");
     let ill = Recipe::new(2).edit(|m| m.services[0].health = Some(exec_health()));
     assert_eq!(agent.apply_code(&ill.build(&bench)), 20);
+    assert_eq!(waiting(&agent), 1, "health in a trial is in its report");
     deliver(&agent, &relay).unwrap();
     let told = relay.updates().pop().unwrap();
     assert_eq!(told.result, UpdateResult::RolledBack);
@@ -208,13 +210,23 @@ fn exits_are_told_and_a_crash_loop_is_told_a_few_times_an_hour() {
     agent.pass_ms(3_600_000);
     deliver(&agent, &relay).unwrap();
     assert_eq!(told(&relay), 2 * EVENTS_PER_HOUR_MAX as usize);
-    // What has ended and was told is not told again by a restart.
-    loops.release();
-    agent.pass_ms(400_000);
+}
+
+#[test]
+fn a_service_that_has_ended_for_good_is_told_once() {
+    let bench = Bench::new();
+    bench.enrolled.set(true);
+    let agent = bench.daemon();
+    let one = Recipe::new(1).edit(|m| m.services[1].restart = Restart::No);
+    agent.apply(&one.build(&bench)).unwrap();
+    assert!(bench.fake.crash("shop", "db", 0));
+    agent.pass_ms(1_000);
+    assert_eq!(waiting(&agent), 2);
     agent.stop();
     let agent = bench.daemon();
-    agent.pass_ms(1_000);
-    assert_eq!(waiting(&agent), 0);
+    agent.pass_ms(600_000);
+    assert_eq!(waiting(&agent), 2);
+    assert!(!bench.running().contains_key("db"));
 }
 
 #[test]
