@@ -150,11 +150,13 @@ impl App {
         self.wanted.set([Some(Wanted { bundle, rollout }), before]);
     }
 
-    /// The rollout that wanted a bundle, if one did and this is known.
-    pub(super) fn rollout_of(&self, bundle: &Digest) -> Option<u64> {
+    /// The rollout that wanted a bundle, or none if somebody on site did; none at all if this agent
+    /// was not asked for it since its start.
+    pub(super) fn wanted_by(&self, bundle: &Digest) -> Option<Option<u64>> {
         let wanted = self.wanted.get();
         let mut wanted = wanted.iter().flatten();
-        wanted.find(|wanted| wanted.bundle == *bundle)?.rollout
+        let wanted = wanted.find(|wanted| wanted.bundle == *bundle);
+        wanted.map(|wanted| wanted.rollout)
     }
 
     /// Whether anybody waits for news.

@@ -49,7 +49,7 @@ use std::rc::Rc;
 
 use agent_core::AppState;
 use agent_core::admit::TimeFloor;
-use bundle::{AppName, DeviceId};
+use bundle::{AppName, DeviceId, Digest};
 use runtime_shim::Runtime;
 use smol::LocalExecutor;
 
@@ -92,6 +92,8 @@ pub struct Engine {
     /// What the relay does not know yet.
     reports: Reports,
     evidence: EvidenceFiles,
+    /// What was refused last of each app to a rollout: which, its bundle, exit code, cause.
+    refused: RefCell<BTreeMap<AppName, (u64, Digest, u8, String)>>,
     #[cfg(test)]
     enrolled: Cell<bool>,
     intents: Intents,
@@ -178,6 +180,7 @@ impl Engine {
             state: RefCell::new(state),
             objects,
             reports: Reports::open(Rc::clone(&vfs), dir.join("reports"), write),
+            refused: RefCell::default(),
             evidence: EvidenceFiles::new(Rc::clone(&vfs), dir.join("evidence")),
             #[cfg(test)]
             enrolled: Cell::new(false),

@@ -99,9 +99,9 @@ impl Engine {
         }
     }
 
-    /// Notes a refusal of a bundle whose signature is good; what is no news is not noted.
-    /// `rollout` is the one that wanted it, if one did: its next attempts with the same end are no
-    /// news.
+    /// Tells of a refusal of a bundle whose signature is good, if it is news. `rollout` is the one
+    /// that wanted it, if one did: it tries by itself again and again, and its next attempts with
+    /// the same end are no news.
     pub(crate) fn report_refusal(
         &self,
         bundle: &VerifiedBundle,
@@ -109,49 +109,63 @@ impl Engine {
         refused: &Failure,
     ) {
         let manifest = bundle.manifest();
-        let noteworthy = [
-            exit::REFUSED,
+        let passing = [
             exit::NO_SPACE,
             exit::RUNTIME_UNREACHABLE,
             exit::DOWNLOAD_FAILED,
-        ];
+        ]
+        .contains(&refused.code);
         log::warn!(
             "app={} phase=refused cause={}",
             manifest.app,
             refused.message
         );
-        if noteworthy.contains(&refused.code) {
-            let at = self.host.now_s();
-            let entry = HistoryView {
-                at: to_rfc3339(at),
-                app: manifest.app.to_string(),
-                version: manifest.version.to_string(),
-                seq: manifest.seq,
-                generation: None,
-                result: "refused".to_owned(),
-                cause: Some(refused.message.clone()),
-            };
-            let entries = self.history.entries();
-            let last = entries.iter().rev().find(|last| last.app == entry.app);
-            let again = last.is_some_and(|last| {
-                let facts = |e: &HistoryView| (e.seq, e.result.clone(), e.cause.clone());
-                facts(last) == facts(&entry)
-            });
-            if again && rollout.is_some() {
-                return;
-            }
-            let updated = Updated {
-                result: UpdateResult::Refused,
-                version: manifest.version.clone(),
-                seq: manifest.seq,
-                bundle: bundle.digest(),
-                generation: None,
-                rollout,
-                cause: entry.cause.clone(),
-                running: self.running_images(&manifest.app),
-                evidence: Vec::new(),
-            };
-            self.spool_end(&manifest.app, at, updated);
+        if !passing && refused.code != exit::REFUSED {
+            return;
+        }
+        // What may pass is the same in every attempt, though its words have other figures.
+        let why = if passing { "" } else { &refused.message };
+        let same = rollout.map(|rollout| (rollout, bundle.digest(), refused.code, why.to_owned()));
+        let last = same
+            .clone()
+            .map(|same| self.refused.borrow_mut().insert(manifest.app.clone(), same));
+        if same.is_some() && last.flatten() == same {
+            return;
+        }
+        let at = self.host.now_s();
+        let entry = HistoryView {
+            at: to_rfc3339(at),
+            app: manifest.app.to_string(),
+            version: manifest.version.to_string(),
+            seq: manifest.seq,
+            generation: None,
+            result: "refused".to_owned(),
+            cause: Some(refused.message.clone()),
+        };
+        let what = match &same {
+            // The same after a restart, too: the relay keeps the first one.
+            Some((rollout, _, code, why)) => format!("by {rollout}: {code} {why}"),
+            None => at.to_string(),
+        };
+        let updated = Updated {
+            result: UpdateResult::Refused,
+            version: manifest.version.clone(),
+            seq: manifest.seq,
+            bundle: bundle.digest(),
+            generation: None,
+            rollout,
+            cause: entry.cause.clone(),
+            running: self.running_images(&manifest.app),
+            evidence: Vec::new(),
+        };
+        self.spool_end(&manifest.app, at, &what, updated);
+        let entries = self.history.entries();
+        let last = entries.iter().rev().find(|last| last.app == entry.app);
+        let again = last.is_some_and(|last| {
+            let facts = |e: &HistoryView| (e.result.clone(), e.seq, e.version.clone());
+            facts(last) == facts(&entry) && (passing || last.cause == entry.cause)
+        });
+        if !again || rollout.is_none() {
             self.write_history(entry);
         }
     }
@@ -179,7 +193,8 @@ impl Engine {
             generation: Some(generation.id.0),
             rollout: match kind {
                 OutcomeKind::Removed => None,
-                _ => app.rollout_of(&generation.bundle),
+                // After a restart nobody knows any longer.
+                _ => app.wanted_by(&generation.bundle).flatten(),
             },
             cause: entry.cause.clone(),
             running: match kind {
@@ -193,10 +208,11 @@ impl Engine {
                 Vec::new()
             },
         };
-        self.spool_end(&app.name, at, updated);
+        self.spool_end(&app.name, at, &at.to_string(), updated);
     }
 
-    fn spool_end(&self, app: &AppName, at: u64, mut updated: Updated) {
+    /// `what` tells this end from others of the same bundle with the same result.
+    fn spool_end(&self, app: &AppName, at: u64, what: &str, mut updated: Updated) {
         if !self.is_enrolled() {
             return;
         }
@@ -210,7 +226,7 @@ impl Engine {
             generation,
             ..
         } = &updated;
-        let what = format!("updated {app} {at} {result:?} {bundle} {generation:?}");
+        let what = format!("updated {app} {result:?} {bundle} {generation:?} {what}");
         let report = Report {
             at,
             app: app.clone(),

@@ -12,7 +12,7 @@ use runtime_shim::{ExitStatus, Stream};
 use super::super::reports::EVENTS_PER_HOUR_MAX;
 use super::bench::{Agent, Bench, EPOCH_S, Recipe, exec_health, text_of};
 use super::relay::{Mood, Relay, crashing_two, deliver, enrolled, of_web, waiting};
-use crate::api::Request;
+use crate::api::{Reply, Request};
 use crate::state::tests::{BadDisk, Fate, Harm};
 use crate::state::vfs::RealVfs;
 
@@ -342,20 +342,41 @@ fn a_refusal_is_told_once_for_a_rollout_and_each_time_to_somebody_on_site() {
 
     let other = Recipe::new(0).edit(|m| m.version = "0.1".parse().unwrap());
     let rejected = reject(&agent, &other.build(&bench));
-    for _ in 0..3 {
-        let bundle = rejected.bundle.as_ref().unwrap();
-        let mut failure = rejected.failure.clone();
-        failure.message += " (by a rollout)";
-        agent.engine.report_refusal(bundle, Some(7), &failure);
+    let bundle = rejected.bundle.as_ref().unwrap();
+    let refuse = |agent: &Agent, rollout, code, message: &str| {
+        let failure = crate::api::Failure {
+            code,
+            message: message.to_owned(),
+            ..rejected.failure.clone()
+        };
+        agent.engine.report_refusal(bundle, Some(rollout), &failure);
         agent.pass_ms(60_000);
-    }
-    deliver(&agent, &relay).unwrap();
+        deliver(agent, &relay).unwrap();
+        relay.updates().len()
+    };
+    assert_eq!(refuse(&agent, 7, 10, "too old"), 4);
+    assert_eq!(refuse(&agent, 7, 10, "too old"), 4);
+    assert_eq!(refuse(&agent, 8, 10, "too old"), 5, "another rollout");
+    assert_eq!(refuse(&agent, 8, 12, "5 bytes short"), 6, "another end");
+    assert_eq!(refuse(&agent, 8, 12, "4 bytes short"), 6);
+    let attempts = relay.attempts.borrow().len();
+    assert_eq!(attempts, 6, "nothing was sent twice");
+    agent.stop();
+    let agent = bench.daemon();
+    assert_eq!(
+        refuse(&agent, 8, 12, "3 bytes short"),
+        6,
+        "nor after a restart"
+    );
     let told = relay.updates();
-    assert_eq!(told.len(), 4);
     let last = told.last().unwrap();
     assert_eq!(last.result, UpdateResult::Refused);
-    assert_eq!((last.rollout, last.generation), (Some(7), None));
+    assert_eq!((last.rollout, last.generation), (Some(8), None));
     assert_eq!(last.running.len(), 2, "version 1 runs on");
+    let Ok(Reply::History(history)) = agent.ask(Request::History { app: None }) else {
+        panic!()
+    };
+    assert_eq!(history.len(), 4, "{history:?}");
 }
 
 fn reject(agent: &Agent, path: &Path) -> super::super::admit::Rejected {
