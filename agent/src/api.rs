@@ -214,6 +214,9 @@ pub struct RelayView {
     pub url: Option<String>,
     /// When it last answered, RFC 3339.
     pub last_contact: Option<String>,
+    /// How many reports wait until it answers.
+    #[serde(default)]
+    pub reports_waiting: u32,
 }
 
 /// An app on this device.

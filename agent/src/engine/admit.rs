@@ -14,7 +14,7 @@ use agent_core::plan::Plan;
 use agent_core::resolve::ResolvedApp;
 use agent_core::{AppState, Generation, GenerationId};
 use bundle::manifest::AgentVersion;
-use bundle::{AppName, Arch, Depth, Manifest, TrustStore, Values};
+use bundle::{AppName, Arch, Depth, Manifest, TrustStore, Values, VerifiedBundle};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
@@ -40,20 +40,22 @@ pub(crate) struct Offer {
     pub(crate) plan: Plan,
     /// Bytes that copies of volumes would take.
     pub(crate) copy_bytes: u64,
+    /// The rollout that wants it; none if somebody on site does.
+    pub(crate) rollout: Option<u64>,
 }
 
 /// Why a bundle does not become an offer.
 pub(crate) struct Rejected {
     pub(crate) failure: Failure,
-    /// What it says of itself, if that is signed.
-    pub(crate) manifest: Option<Manifest>,
+    /// Its verified head, if it has one.
+    pub(crate) bundle: Option<Arc<VerifiedBundle>>,
 }
 
 impl From<Failure> for Rejected {
     fn from(failure: Failure) -> Self {
         Self {
             failure,
-            manifest: None,
+            bundle: None,
         }
     }
 }
@@ -73,7 +75,7 @@ impl Engine {
         let manifest = bundle.manifest();
         let known = |failure| Rejected {
             failure,
-            manifest: Some(manifest.clone()),
+            bundle: Some(source.shared_bundle()),
         };
         let (values, generation, admitted) = self.examine(&source).map_err(known)?;
         // Before it is called current, too: whoever brings a damaged copy should know.
@@ -99,6 +101,7 @@ impl Engine {
             generation,
             plan,
             copy_bytes,
+            rollout: None,
         })
     }
 

@@ -90,8 +90,8 @@ impl Engine {
         let offer = match self.admit(path, updates).await {
             Ok(offer) => offer,
             Err(rejected) => {
-                if let Some(manifest) = &rejected.manifest {
-                    self.report_refusal(manifest, &rejected.failure);
+                if let Some(bundle) = &rejected.bundle {
+                    self.report_refusal(bundle, None, &rejected.failure);
                 }
                 return Err(rejected.failure);
             }

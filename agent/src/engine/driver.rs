@@ -60,6 +60,12 @@ impl Engine {
                     match self.take(&app, ask.event).await {
                         Ok(taken) => {
                             effects = taken;
+                            if let (Event::Offered(_) | Event::RollbackAsked, Some(incoming)) =
+                                (ask.event, app.state().incoming())
+                            {
+                                let rollout = ask.offer.as_ref().and_then(|offer| offer.rollout);
+                                app.note_wanted(incoming.bundle, rollout);
+                            }
                             // Who asked may have gone; the wish stands.
                             let _ = ask.answer.try_send(Ok(app.subject(ask.event)));
                         }

@@ -25,6 +25,10 @@ pub(super) fn status(status: &StatusView, style: Style) -> String {
         };
         rows.push(vec![plain("relay"), plain(&contact)]);
     }
+    if status.relay.reports_waiting > 0 {
+        let waiting = format!("{} wait for the relay", status.relay.reports_waiting);
+        rows.push(vec![plain("reports"), plain(&waiting)]);
+    }
     let mut out = table("", &[], &rows, style);
     if status.apps.is_empty() {
         out += "\nNo apps: `agent apply BUNDLE` brings in the first.\n";

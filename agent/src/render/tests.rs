@@ -69,6 +69,7 @@ fn status(apps: Vec<AppView>) -> Reply {
         relay: RelayView {
             url: Some("https://relay.example".into()),
             last_contact: None,
+            reports_waiting: 0,
         },
         apps,
     })

@@ -149,6 +149,8 @@ pub(super) struct Bench {
     pub(super) config: Config,
     pub(super) vfs: Rc<dyn Vfs>,
     pub(super) key: SecretKey,
+    /// Whether its agents have a relay.
+    pub(super) enrolled: Cell<bool>,
 }
 
 impl Bench {
@@ -183,6 +185,7 @@ impl Bench {
             host: Rc::new(TestHost::new()),
             config,
             vfs: Rc::new(RealVfs),
+            enrolled: Cell::new(false),
             key: SecretKey::from_text(&secret, || unreachable!()).unwrap(),
             dir,
         }
@@ -212,6 +215,7 @@ impl Bench {
         };
         let engine =
             Engine::with_ports(self.config.clone(), mode, Rc::clone(&executor), ports, None)?;
+        engine.enrolled.set(self.enrolled.get());
         Ok(Agent {
             engine,
             executor,

@@ -4,5 +4,8 @@ mod bench;
 mod crashes;
 mod disk;
 mod refusals;
+mod relay;
+mod report_crashes;
+mod reports;
 mod services;
 mod updates;
