@@ -1,11 +1,11 @@
 //! The engine: carries out what `agent-core` decides, and answers the command line.
 //!
-//! A bundle's way through it: [`source`] opens it once → [`admit`] verifies it and asks whether it
-//! may run here → [`driver`] steps the state machine, makes each state durable, and calls
-//! [`stage`] → [`switch`] → [`trial`] → commit, or [`restore`]. [`supervise`] keeps what is
-//! committed running, [`collect`] removes what nobody needs. One thread; blocking work is handed
-//! to [`host`]. Never decides a transition, and never starts an effect whose intent is not
-//! durable.
+//! A bundle's way through it: [`source`] opens it once, or [`desired`] has it fetched ([`fetch`],
+//! [`intake`]) → [`admit`] verifies it and asks whether it may run here → [`driver`] steps the
+//! state machine, makes each state durable, and calls [`stage`] → [`switch`] → [`trial`] → commit,
+//! or [`restore`]. [`supervise`] keeps what is committed running, [`collect`] removes what nobody
+//! needs. One thread; blocking work is handed to [`host`]. Never decides a transition, and never
+//! starts an effect whose intent is not durable.
 
 mod admit;
 mod answer;
@@ -14,11 +14,14 @@ mod binds;
 mod bring_up;
 mod check_in;
 mod collect;
+mod desired;
 mod doctor;
 mod driver;
 mod failure;
+mod fetch;
 mod generation;
 mod host;
+mod intake;
 mod logs;
 mod ours;
 mod plan;
@@ -35,6 +38,7 @@ mod supervise;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod there;
 mod trial;
 mod trouble;
 mod verify;
@@ -53,7 +57,7 @@ use smol::LocalExecutor;
 
 use crate::api::Failure;
 use crate::config::Config;
-use crate::state::{History, Intents, Lock, Objects, Opened, StateFile, bindings};
+use crate::state::{History, Intents, Lock, Objects, Opened, Spool, StateFile, bindings};
 use app::App;
 use host::Host;
 pub(crate) use host::Later;
@@ -86,6 +90,7 @@ pub struct Engine {
     objects: Objects,
     history: History,
     intents: Intents,
+    spool: Spool,
     /// The folder of rendered configuration files.
     files: PathBuf,
     /// The folder of copies of volumes.
@@ -170,6 +175,7 @@ impl Engine {
             objects,
             history: History::new(Rc::clone(&vfs), dir.join("history.jsonl")),
             intents: Intents::new(Rc::clone(&vfs), dir.join("staging")),
+            spool: Spool::new(Rc::clone(&vfs), dir.join("spool")),
             files: dir.join("files"),
             volumes: dir.join("volumes"),
             vfs,

@@ -113,6 +113,37 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::report_refusal`], but what was told last of this app is not told again: whoever
+    /// tries again by itself has no news.
+    pub(crate) fn report_refusal_once(&self, manifest: &Manifest, refused: &Failure) {
+        let passing = [
+            exit::NO_SPACE,
+            exit::RUNTIME_UNREACHABLE,
+            exit::DOWNLOAD_FAILED,
+        ]
+        .contains(&refused.code);
+        let entries = self.history.entries();
+        let last = entries
+            .iter()
+            .rev()
+            .find(|e| e.app == manifest.app.as_str());
+        let again = last.is_some_and(|last| {
+            last.result == "refused"
+                && last.seq == manifest.seq
+                && last.version == manifest.version.as_str()
+                && (passing || last.cause.as_ref() == Some(&refused.message))
+        });
+        if again {
+            log::warn!(
+                "app={} phase=refused cause={}",
+                manifest.app,
+                refused.message
+            );
+        } else {
+            self.report_refusal(manifest, refused);
+        }
+    }
+
     fn write_history(&self, entry: HistoryView) {
         let app = entry.app.clone();
         if let Err(error) = self.history.add(entry) {

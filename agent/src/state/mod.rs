@@ -7,6 +7,7 @@
 //! | `staging/` | imports under way, [`Intents`] | around each import |
 //! | `files/` | configuration files, as containers mount them | while staging |
 //! | `volumes/` | copies of volumes for a rollback | while switching |
+//! | `spool/` | bundles on their way in, [`Spool`] | while fetching |
 //! | `history.jsonl` | how updates ended, [`History`] | when one ends |
 //! | `lock` | held by the one process that may write | at its start |
 //!
@@ -18,6 +19,7 @@ mod history;
 mod intents;
 mod lock;
 mod objects;
+mod spool;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod vfs;
@@ -28,3 +30,4 @@ pub(crate) use history::History;
 pub(crate) use intents::{Intent, Intents};
 pub(crate) use lock::{Lock, LockError};
 pub(crate) use objects::Objects;
+pub(crate) use spool::Spool;
