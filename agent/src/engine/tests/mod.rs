@@ -3,6 +3,8 @@
 mod bench;
 mod crashes;
 mod disk;
+mod fetching;
 mod refusals;
+mod server;
 mod services;
 mod updates;
