@@ -16,6 +16,7 @@ use super::admit::{Offer, Rejected, is_new};
 use super::app::App;
 use super::failure;
 use super::fetch::{self, Fetch, FetchError, Watch};
+use super::generation::load_head;
 use super::source::Source;
 use super::trouble::Trouble;
 use crate::api::{AppliedView, Failure, Progress, Step, Update};
@@ -139,6 +140,9 @@ impl Engine {
         desired: &Desired,
         updates: &dyn Fn(Update),
     ) -> Result<Offer, Rejected> {
+        if let Some(rejected) = self.known_refusal(desired) {
+            return Err(rejected);
+        }
         let mut changed = false;
         let fetched = loop {
             match self.fetch_desired(remote, desired, changed, updates).await {
@@ -172,6 +176,19 @@ impl Engine {
                 desired: desired.clone(),
             }),
             ..offer
+        })
+    }
+
+    /// Why a bundle whose head is still on this device need not be fetched; none if it is worth it.
+    fn known_refusal(&self, desired: &Desired) -> Option<Rejected> {
+        let trust = TrustStore::load(&self.config.keys_dir).ok()?;
+        let stored = load_head(&self.objects, &trust, &desired.bundle).ok()?;
+        let news = self
+            .examine(&stored)
+            .and_then(|(_, _, admitted)| is_new(stored.manifest(), admitted));
+        Some(Rejected {
+            failure: news.err()?,
+            manifest: Some(stored.manifest().clone()),
         })
     }
 

@@ -7,4 +7,5 @@ mod fetching;
 mod refusals;
 mod server;
 mod services;
+mod small_disk;
 mod updates;
