@@ -612,6 +612,43 @@ fn a_power_cut_loses_at_most_what_was_not_synced() {
 }
 
 #[test]
+fn killed_at_any_step_it_ends_with_one_complete_version_and_nothing_fetched_twice() {
+    let mut steps = 0;
+    loop {
+        let (bench, agent, server, wanted) = five_and_a_server_with_six();
+        let task = agent.begin_fetch(&server, &wanted);
+        for _ in 0..steps {
+            if task.is_finished() || !agent.single_step() {
+                break;
+            }
+        }
+        let over = task.is_finished();
+        std::mem::forget(task);
+        agent.kill();
+        bench.host.forget_sleepers();
+        let agent = bench.daemon();
+        agent.pass_ms(600_000);
+        let there = agent.app("shop").unwrap().version;
+        let code = agent.fetch_code(&server, &wanted);
+        let expected = if there.as_deref() == Some("6.0") {
+            30
+        } else {
+            0
+        };
+        assert_eq!(code, expected, "after {steps} steps: {there:?}");
+        assert_eq!(bench.running()["web"], 2, "after {steps} steps");
+        assert!(server.given.borrow().iter().all(|count| *count <= 1));
+        agent.engine.keep_spooled(std::slice::from_ref(&wanted));
+        assert_eq!(spooled(&bench), [] as [PathBuf; 0], "after {steps} steps");
+        if over {
+            break;
+        }
+        steps += 1;
+    }
+    assert!(steps > 20, "{steps}");
+}
+
+#[test]
 fn a_spool_that_rotted_or_has_holes_is_filled_again() {
     let bench = Bench::new();
     let agent = bench.daemon();
