@@ -97,6 +97,8 @@ pub struct Progress {
 pub enum Step {
     /// Signature, target and digests (bytes).
     Verify,
+    /// What the device lacks, from the relay or another server (bytes).
+    Fetch,
     /// Images into the runtime (bytes).
     Stage,
     /// Waiting for a lock or a window.

@@ -182,7 +182,14 @@ impl Engine {
         }
         if !matches!(next.phase, Phase::Staging { .. }) {
             // The bundle's file is needed for staging only; a stick may be pulled from here on.
-            app.offer.replace(None);
+            let offer = app.offer.replace(None);
+            if let (Phase::Staged { .. }, Some(rest)) = (
+                &next.phase,
+                offer.as_ref().and_then(|offer| offer.rest.as_ref()),
+            ) {
+                // Its space is needed before copies of volumes are made.
+                self.drop_spooled(rest.file());
+            }
         }
         *app.state.borrow_mut() = next;
         Ok(effects.into())

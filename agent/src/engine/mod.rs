@@ -1,11 +1,11 @@
 //! The engine: carries out what `agent-core` decides, and answers the command line.
 //!
-//! A bundle's way through it: [`source`] opens it once → [`admit`] verifies it and asks whether it
-//! may run here → [`driver`] steps the state machine, makes each state durable, and calls
-//! [`stage`] → [`switch`] → [`trial`] → commit, or [`restore`]. [`supervise`] keeps what is
-//! committed running, [`collect`] removes what nobody needs, [`reports`] tells the relay. One thread; blocking work is handed
-//! to [`host`]. Never decides a transition, and never starts an effect whose intent is not
-//! durable.
+//! A bundle's way through it: [`source`] opens it once, or [`desired`] has it fetched ([`fetch`],
+//! [`intake`]) → [`admit`] verifies it and asks whether it may run here → [`driver`] steps the
+//! state machine, makes each state durable, and calls [`stage`] → [`switch`] → [`trial`] → commit,
+//! or [`restore`]. [`supervise`] keeps what is committed running, [`collect`] removes what nobody
+//! needs, [`reports`] tells the relay. One thread; blocking work is handed to [`host`]. Never
+//! decides a transition, and never starts an effect whose intent is not durable.
 
 mod admit;
 mod answer;
@@ -14,12 +14,15 @@ mod binds;
 mod bring_up;
 mod check_in;
 mod collect;
+mod desired;
 mod doctor;
 mod driver;
 mod evidence;
 mod failure;
+mod fetch;
 mod generation;
 mod host;
+mod intake;
 mod logs;
 mod ours;
 mod plan;
@@ -37,6 +40,7 @@ mod supervise;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod there;
 mod trial;
 mod trouble;
 mod verify;
@@ -56,7 +60,7 @@ use smol::LocalExecutor;
 use crate::api::Failure;
 use crate::config::Config;
 use crate::state::{
-    EvidenceFiles, History, Intents, Lock, Objects, Opened, Reports, StateFile, bindings,
+    EvidenceFiles, History, Intents, Lock, Objects, Opened, Reports, Spool, StateFile, bindings,
 };
 use app::App;
 use host::Host;
@@ -97,6 +101,7 @@ pub struct Engine {
     #[cfg(test)]
     enrolled: Cell<bool>,
     intents: Intents,
+    spool: Spool,
     /// The folder of rendered configuration files.
     files: PathBuf,
     /// The folder of copies of volumes.
@@ -186,6 +191,7 @@ impl Engine {
             enrolled: Cell::new(false),
             history: History::new(Rc::clone(&vfs), dir.join("history.jsonl")),
             intents: Intents::new(Rc::clone(&vfs), dir.join("staging")),
+            spool: Spool::new(Rc::clone(&vfs), dir.join("spool")),
             files: dir.join("files"),
             volumes: dir.join("volumes"),
             vfs,

@@ -9,6 +9,7 @@
 //! | `volumes/` | copies of volumes for a rollback | while switching |
 //! | `reports/` | what the relay does not know yet, [`Reports`] | when something is reported |
 //! | `evidence/` | what a failed generation left behind, [`EvidenceFiles`] | before it is cleared away |
+//! | `spool/` | bundles on their way in, [`Spool`] | while fetching |
 //! | `history.jsonl` | how updates ended, [`History`] | when one ends |
 //! | `lock` | held by the one process that may write | at its start |
 //!
@@ -23,6 +24,7 @@ mod lock;
 mod objects;
 mod reports;
 mod sealed;
+mod spool;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod vfs;
@@ -35,3 +37,4 @@ pub(crate) use intents::{Intent, Intents};
 pub(crate) use lock::{Lock, LockError};
 pub(crate) use objects::Objects;
 pub(crate) use reports::{Importance, Reports};
+pub(crate) use spool::Spool;

@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::state::vfs::{Vfs, VfsFile};
+use crate::state::vfs::{SharedFile, Vfs, VfsFile};
 
 /// What happens at the chosen operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,6 +91,10 @@ impl Vfs for BadDisk {
             Rc::clone(&self.0),
             self.1.create(path, mode)?,
         )))
+    }
+    fn open_shared(&self, path: &Path, mode: u32) -> io::Result<Arc<dyn SharedFile>> {
+        // What is on its way has tests of its own.
+        self.1.open_shared(path, mode)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.pass()?;

@@ -265,6 +265,13 @@ impl Vfs for Cramped {
         }
         self.0.create(path, mode)
     }
+    fn open_shared(
+        &self,
+        path: &Path,
+        mode: u32,
+    ) -> io::Result<std::sync::Arc<dyn crate::state::vfs::SharedFile>> {
+        self.0.open_shared(path, mode)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.rename(from, to)
     }
