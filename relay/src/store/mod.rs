@@ -6,6 +6,8 @@
 //!
 //! Never decides anything: `domain` does.
 
+#[cfg(test)]
+mod contract;
 mod error;
 pub(crate) mod folder;
 mod outcome;
