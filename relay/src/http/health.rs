@@ -1,0 +1,28 @@
+//! For whatever watches the process: `/healthz`, it is up; `/readyz`, it can do its work.
+//!
+//! Never needs a token, and never says why it is not ready: the log does.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+
+use super::Relay;
+use super::error::ApiError;
+
+pub(super) fn routes() -> Router<Arc<Relay>> {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+}
+
+/// Whether the database answers, and the folder of bundles can be written.
+async fn ready(State(relay): State<Arc<Relay>>) -> Result<&'static str, ApiError> {
+    if relay.stop.is_cancelled() {
+        return Err(ApiError::Busy);
+    }
+    relay.store.ready().await?;
+    relay.folder.ready().await?;
+    Ok("ready\n")
+}
