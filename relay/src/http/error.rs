@@ -12,6 +12,8 @@ use relay_api::operator::{ErrorBody, ErrorInfo, Unfit};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::domain::challenge::ChallengeError;
+use crate::store::StoreError;
+use crate::store::folder::{FolderError, PublishError};
 
 /// How long to stay away when the relay is busy or ending, in seconds.
 const BUSY_RETRY_S: u64 = 5;
@@ -96,6 +98,10 @@ pub(crate) enum TokenState {
     /// It has made a device.
     Used,
 }
+
+/// Why a request was not done, beside its answer: for the audit log.
+#[derive(Clone, Debug)]
+pub(super) struct Why(pub(super) String);
 
 /// What an error looks like from outside.
 struct Shown {
@@ -279,6 +285,39 @@ impl ApiError {
     }
 }
 
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::NoSpace,
+            StoreError::Busy | StoreError::Closed => Self::Busy,
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<FolderError> for ApiError {
+    fn from(error: FolderError) -> Self {
+        match error {
+            FolderError::TooLarge(bytes_max) => Self::TooLarge { bytes_max },
+            FolderError::Refused(refused) => Self::Bundle {
+                message: refused.to_string(),
+                hint: refused.hint().to_string(),
+            },
+            FolderError::Full => Self::NoSpace,
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<PublishError> for ApiError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Folder(error) => error.into(),
+            PublishError::Store(error) => error.into(),
+        }
+    }
+}
+
 /// An error with its causes, in one line.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -313,7 +352,12 @@ impl IntoResponse for ApiError {
                 unfit,
             },
         };
+        let why = Why(match shown.code {
+            "internal" => shown.code.to_string(),
+            _ => body.error.message.clone(),
+        });
         let mut response = (shown.status, Json(body)).into_response();
+        response.extensions_mut().insert(why);
         let headers = response.headers_mut();
         if let Some(seconds) = shown.retry_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -11,6 +11,9 @@ use axum::routing::get;
 use super::Relay;
 use super::error::ApiError;
 
+/// Bytes that must have room for the relay to be ready.
+const PROBE_BYTES: usize = 4096;
+
 pub(super) fn routes() -> Router<Arc<Relay>> {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -23,6 +26,8 @@ async fn ready(State(relay): State<Arc<Relay>>) -> Result<&'static str, ApiError
         return Err(ApiError::Busy);
     }
     relay.store.ready().await?;
-    relay.folder.ready().await?;
+    // The folder can be written, and the disk has room for something.
+    let probe = relay.folder.receive().await?;
+    probe.write(vec![0; PROBE_BYTES]).await?;
     Ok("ready\n")
 }

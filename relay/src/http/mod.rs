@@ -16,7 +16,6 @@ mod range;
 mod trace;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -26,32 +25,28 @@ use axum::middleware::from_fn_with_state;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use clock::now;
-pub(crate) use error::ApiError;
 pub(crate) use peer::Peer;
 
+use self::error::ApiError;
 use self::limit::Limit;
 use crate::domain::challenge::Challenges;
 use crate::domain::desired::{BundleUrl, Schedule};
+use crate::domain::token::{Kind, SECRET_BYTES, Secret};
 use crate::store::Store;
-use crate::store::folder::Folder;
+use crate::store::folder::BundleFolder;
 
 /// What requests share.
 pub(crate) struct Relay {
     /// The database.
     pub(crate) store: Arc<dyn Store>,
     /// The bundles.
-    pub(crate) folder: Folder,
+    pub(crate) folder: BundleFolder,
     /// What devices sign.
     pub(crate) challenges: Challenges,
     /// When devices ask.
     pub(crate) schedule: Schedule,
     /// Where devices fetch bundles.
     pub(crate) bundle_url: BundleUrl,
-    /// Most bytes of a bundle.
-    pub(crate) bundle_bytes_max: u64,
-    /// Release keys that published bundles are checked against; read for each bundle, so that a new
-    /// key needs no restart.
-    pub(crate) keys: Option<PathBuf>,
     /// Ends what waits, when the process shall end.
     pub(crate) stop: CancellationToken,
     /// What is limited.
@@ -111,4 +106,15 @@ fn from(request: &Request) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
         peer.address(request.headers())
     })
+}
+
+/// A token that nobody has had before.
+///
+/// # Errors
+/// [`ApiError::Internal`] if the system gives no randomness.
+fn secret(kind: Kind) -> Result<Secret, ApiError> {
+    let mut random = [0; SECRET_BYTES];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
+        .map_err(|_| ApiError::internal("the system gives no randomness"))?;
+    Ok(Secret::new(kind, &random))
 }

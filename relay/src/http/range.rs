@@ -88,6 +88,7 @@ fn single(range: &str, bytes: u64) -> Part {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Position {
     None,
     At(u64),

@@ -10,6 +10,7 @@ mod first_token;
 mod listen;
 mod log;
 mod notify;
+mod open;
 mod settings;
 mod stall;
 mod tls;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +31,7 @@ pub(crate) use settings::{Given, Settings};
 
 use self::settings::Tls;
 use self::tls::Certificate;
-use crate::http::{self, Relay};
+use crate::http;
 
 /// How often the certificate's files are read again, or a new certificate is made.
 const RENEW: Duration = Duration::from_secs(12 * 3600);
@@ -54,7 +56,8 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let stop = CancellationToken::new();
     // Before anything else, so that a signal during a slow start ends it in order, too.
     let mut signals = Signals::new().map_err(ServeError::Runtime)?;
-    let store = http::open_store(settings).await?;
+    let (relay, lock) = open::open(settings, stop.clone()).await?;
+    let relay = Arc::new(relay);
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.map_err(|error| ServeError::Listen {
         address: settings.listen,
@@ -63,13 +66,15 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(ServeError::Runtime)?;
     let certificate = Certificate::open(&settings.tls, address)?;
     let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
-    let relay = Arc::new(Relay::new(settings, store, stop.clone())?);
+    let first = first_token::make(&relay, settings.admin_token_file.as_deref()).await?;
     announce(address, &settings.tls);
-    first_token::make(&relay, settings.admin_token_file.as_deref()).await?;
-    warn_of_descriptors(settings.connections_max);
+    if let Some(first) = first {
+        first.store(&relay).await?;
+    }
+    raise_descriptors(settings.connections_max);
     notify::tell("READY=1");
 
-    let app = http::router(relay);
+    let app = http::router(Arc::clone(&relay));
     let accepting = tokio::spawn(listen::serve(
         listener,
         acceptor,
@@ -86,6 +91,8 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
         // Whoever asks twice means it.
         () = signals.wait(None) => return Ok(()),
     };
+    relay.store.close().await;
+    drop(lock);
     info!("ended");
     ended.map_err(|error| ServeError::Runtime(error.into()))
 }
@@ -107,17 +114,27 @@ fn announce(address: SocketAddr, tls: &Tls) {
     }
 }
 
-/// Warns if the system lets the process have fewer descriptors than its connections may need.
-fn warn_of_descriptors(connections_max: usize) {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = limits.lines().find(|line| line.starts_with("Max open files"));
-    let soft = line.and_then(|line| line.split_whitespace().nth(3)?.parse::<usize>().ok());
+/// Lets the process have as many descriptors as its connections may need, if the system allows it.
+fn raise_descriptors(connections_max: usize) {
     // A download has a file beside its connection; the database and the rest need few.
-    if let Some(soft) = soft.filter(|soft| *soft < connections_max + 100) {
+    let wanted = u64::try_from(connections_max).unwrap_or(u64::MAX);
+    let wanted = wanted.saturating_mul(2).saturating_add(100);
+    let has = getrlimit(Resource::Nofile);
+    if has.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let most = has.maximum.map_or(wanted, |maximum| wanted.min(maximum));
+    let raised = Rlimit {
+        current: Some(most),
+        maximum: has.maximum,
+    };
+    let set = setrlimit(Resource::Nofile, raised);
+    if set.is_err() || most < wanted {
+        let limit = if set.is_ok() { Some(most) } else { has.current };
         warn!(
-            soft,
+            limit,
             connections_max,
-            "the limit of open files is below the bound of connections: raise it (LimitNOFILE=, ulimit -n), or lower --connections-max"
+            "few open files are allowed: raise LimitNOFILE, or lower --connections-max"
         );
     }
 }

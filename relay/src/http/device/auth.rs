@@ -54,17 +54,13 @@ pub(super) async fn signed(
     request: Request,
     bytes_max: usize,
 ) -> Result<Asked, ApiError> {
-    let (head, key) = {
-        let device = named(request.headers()).ok_or(ApiError::UnknownDevice)?;
-        check_challenge(relay, &device, request.headers())?;
-        body::announced(
-            request.headers(),
-            u64::try_from(bytes_max).unwrap_or(u64::MAX),
-        )?;
-        let key = relay.store.device_key(&device).await?;
-        (request, key.ok_or(ApiError::UnknownDevice)?)
-    };
-    let claimed = claimed(relay, head, bytes_max).await?;
+    let device = named(request.headers()).ok_or(ApiError::UnknownDevice)?;
+    check_challenge(relay, &device, request.headers())?;
+    let bound = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+    body::announced(request.headers(), bound)?;
+    let key = relay.store.device_key(&device).await?;
+    let key = key.ok_or(ApiError::UnknownDevice)?;
+    let claimed = read(device, request, bytes_max).await?;
     claimed.verify(&key)?;
     Ok(Asked {
         device: claimed.device,
@@ -83,6 +79,14 @@ pub(super) async fn claimed(
 ) -> Result<Claimed, ApiError> {
     let device = named(request.headers()).ok_or(ApiError::UnknownDevice)?;
     check_challenge(relay, &device, request.headers())?;
+    read(device, request, bytes_max).await
+}
+
+async fn read(
+    device: DeviceId,
+    request: Request,
+    bytes_max: usize,
+) -> Result<Claimed, ApiError> {
     let signature = text(request.headers(), HEADER_SIGNATURE).ok_or(ApiError::Signature)?;
     let signature = signature.to_string();
     let challenge = text(request.headers(), HEADER_CHALLENGE).unwrap_or_default();

@@ -34,13 +34,15 @@ pub(super) async fn get(
     let headers = request.headers().clone();
     auth::signed(&relay, request, 0).await?;
     let unknown = || ApiError::NotFound("no such bundle was published".to_string());
-    let digest = Digest::from_hex(&name).ok_or_else(unknown)?;
+    let digest: Digest = format!("sha256:{name}").parse().map_err(|_| unknown())?;
     if !relay.store.has_file(&digest).await? {
         return Err(unknown());
     }
-    let file = File::open(relay.folder.path(&digest)).await;
-    let file = file.map_err(ApiError::internal)?;
-    let bytes = file.metadata().await.map_err(ApiError::internal)?.len();
+    let opened = relay.folder.read(&digest).await;
+    let (file, bytes) = opened.map_err(ApiError::internal)?.ok_or_else(|| {
+        ApiError::internal(format!("the file of the published bundle {digest} is gone"))
+    })?;
+    let file = File::from_std(file);
     let etag = format!("\"{}\"", digest.hex());
     let wanted = part(conditions(&headers), &etag, bytes);
     send(file, wanted, &etag, bytes, &method).await
