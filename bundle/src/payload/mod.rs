@@ -13,10 +13,10 @@ use std::io::Read;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Digest, Manifest};
 use crate::error::Refused;
 use crate::manifest::Blob;
 use crate::verify::VerifiedBundle;
+use crate::{Digest, Manifest};
 use pieces::Pieces;
 
 /// How deep [`verify_payload`] looks.

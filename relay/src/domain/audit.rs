@@ -205,7 +205,8 @@ mod tests {
         assert_eq!(cut("abc", 3), "abc");
         assert_eq!(cut("abcd", 3), "…");
         assert_eq!(cut("aäöü", 6), "aä…");
-        let entry = Entry::done(1, &By::relay(), Action::Publish, "kiosk 1").detail("ä".repeat(900));
+        let entry =
+            Entry::done(1, &By::relay(), Action::Publish, "kiosk 1").detail("ä".repeat(900));
         assert!(entry.detail.len() <= AUDIT_DETAIL_BYTES_MAX);
         assert!(entry.detail.ends_with("ä…"));
     }

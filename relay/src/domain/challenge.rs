@@ -122,7 +122,16 @@ mod tests {
         let other = Challenges::new(&[8; 32]).make(&device, NOW);
         let (_, tag) = challenge.split_once('.').unwrap();
         let refreshed = format!("{:x}.{tag}", NOW + 500);
-        for foreign in [&other, &refreshed, "", ".", "x", "6b49d200.", "zz.zz", &"a".repeat(4096)] {
+        for foreign in [
+            &other,
+            &refreshed,
+            "",
+            ".",
+            "x",
+            "6b49d200.",
+            "zz.zz",
+            &"a".repeat(4096),
+        ] {
             assert_eq!(
                 challenges.check(foreign, &device, NOW),
                 Err(ChallengeError::Foreign),

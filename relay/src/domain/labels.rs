@@ -126,7 +126,11 @@ mod tests {
         for (name, value, said) in [
             ("", "x", "the name \"\" of a label is not a valid label"),
             ("si te", "x", "the name \"si te\""),
-            ("site", "", "the value of the label site is not a valid label"),
+            (
+                "site",
+                "",
+                "the value of the label site is not a valid label",
+            ),
             ("site", "-x", "the value of the label site"),
             ("id", "x", "no label can be called \"id\""),
             ("all", "x", "no label can be called \"all\""),

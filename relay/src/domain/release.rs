@@ -174,30 +174,32 @@ pub(crate) fn fit(bundle: &Bundle, device: Candidate<'_>, now: u64) -> Result<()
     }
 }
 
-/// The bundle of a release that the device gets: of those that fit, the one with the highest
-/// `seq`, and of those with the same, the first.
+/// The bundle of a release that the device gets, with what the caller has with it: of those that
+/// fit, the one with the highest `seq`, and of those with the same, the first.
 ///
 /// # Errors
 /// [`Misfit`] of the bundle that comes nearest: the newest for the device's architecture, else the
 /// newest. An empty release gives none.
-pub(crate) fn choose<'a>(
-    release: &'a [Bundle],
+pub(crate) fn choose<'a, T>(
+    release: impl IntoIterator<Item = (T, &'a Bundle)>,
     device: Candidate<'_>,
     now: u64,
-) -> Result<&'a Bundle, Option<Misfit>> {
-    let mut best: Option<&Bundle> = None;
-    let mut misfit: Option<(bool, u64, Misfit)> = None;
-    for bundle in release {
+) -> Result<T, Option<Misfit>> {
+    let mut best: Option<(T, u64)> = None;
+    let mut misfit: Option<((bool, u64), Misfit)> = None;
+    for (item, bundle) in release {
         match fit(bundle, device, now) {
-            Ok(()) if best.is_none_or(|other| bundle.seq > other.seq) => best = Some(bundle),
+            Ok(()) if best.as_ref().is_none_or(|(_, seq)| bundle.seq > *seq) => {
+                best = Some((item, bundle.seq));
+            }
             Ok(()) => {}
             Err(why) => {
-                let (near, seq) = (bundle.target.arch == device.facts.arch, bundle.seq);
-                if misfit.as_ref().is_none_or(|(n, s, _)| (near, seq) > (*n, *s)) {
-                    misfit = Some((near, seq, why));
+                let near = (bundle.target.arch == device.facts.arch, bundle.seq);
+                if misfit.as_ref().is_none_or(|(other, _)| near > *other) {
+                    misfit = Some((near, why));
                 }
             }
         }
     }
-    best.ok_or(misfit.map(|(_, _, why)| why))
+    best.map(|(item, _)| item).ok_or(misfit.map(|(_, why)| why))
 }

@@ -73,13 +73,55 @@ mod tests {
         assert_eq!(verify(good, &key), Ok(()));
         let other_body = Digest::of(b"other");
         for (why, bad) in [
-            ("method", Signed { method: "PUT", ..good }),
-            ("path", Signed { path: "/device/v1/check-in?x", ..good }),
-            ("body", Signed { body: &other_body, ..good }),
-            ("challenge", Signed { challenge: "c8", ..good }),
-            ("none", Signed { signature: "", ..good }),
-            ("not base64", Signed { signature: "!", ..good }),
-            ("cut", Signed { signature: &signature[..80], ..good }),
+            (
+                "method",
+                Signed {
+                    method: "PUT",
+                    ..good
+                },
+            ),
+            (
+                "path",
+                Signed {
+                    path: "/device/v1/check-in?x",
+                    ..good
+                },
+            ),
+            (
+                "body",
+                Signed {
+                    body: &other_body,
+                    ..good
+                },
+            ),
+            (
+                "challenge",
+                Signed {
+                    challenge: "c8",
+                    ..good
+                },
+            ),
+            (
+                "none",
+                Signed {
+                    signature: "",
+                    ..good
+                },
+            ),
+            (
+                "not base64",
+                Signed {
+                    signature: "!",
+                    ..good
+                },
+            ),
+            (
+                "cut",
+                Signed {
+                    signature: &signature[..80],
+                    ..good
+                },
+            ),
         ] {
             assert_eq!(verify(bad, &key), Err(SignatureError), "{why}");
         }

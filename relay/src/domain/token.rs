@@ -159,7 +159,11 @@ mod tests {
         assert!(secret.as_str().len() <= relay_api::device::TOKEN_BYTES_MAX);
         assert_eq!(format!("{secret:?}"), "(secret)");
         assert_eq!(SecretHash::of(secret.as_str()), secret.hash());
-        assert!(Secret::new(Kind::Operator, &[0; 32]).as_str().starts_with("cop_AAAA"));
+        assert!(
+            Secret::new(Kind::Operator, &[0; 32])
+                .as_str()
+                .starts_with("cop_AAAA")
+        );
     }
 
     #[test]

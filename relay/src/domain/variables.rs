@@ -116,9 +116,8 @@ impl Change {
                     .iter()
                     .find(|variable| variable.name == *name)
                     .ok_or_else(|| VariableError::Unknown(app.clone(), name.clone()))?;
-                check(variable, value).map_err(|misfit| {
-                    VariableError::Misfit(app.clone(), name.clone(), misfit)
-                })?;
+                check(variable, value)
+                    .map_err(|misfit| VariableError::Misfit(app.clone(), name.clone(), misfit))?;
             }
         }
         Ok(())
@@ -158,7 +157,10 @@ impl Change {
             .set
             .iter()
             .flat_map(|(app, values)| values.keys().map(move |name| format!("{app}.{name}")));
-        let removed = self.remove.iter().map(|(app, name)| format!("{app}.{name}-"));
+        let removed = self
+            .remove
+            .iter()
+            .map(|(app, name)| format!("{app}.{name}-"));
         set.chain(removed).collect::<Vec<_>>().join(" ")
     }
 }

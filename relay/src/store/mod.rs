@@ -10,6 +10,7 @@ mod error;
 pub(crate) mod folder;
 mod outcome;
 pub(crate) mod sqlite;
+mod view;
 
 pub(crate) use error::StoreError;
 pub(crate) use outcome::{
@@ -17,8 +18,10 @@ pub(crate) use outcome::{
     OperatorToken, PublishOutcome, ReportOutcome, RolloutOutcome, VariableOutcome,
 };
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use bundle::{AppName, DeviceId, Digest};
+use bundle::{AppName, DeviceId, Digest, Label};
 use relay_api::device::{AppFacts, DeviceFacts, Report, ReportKey};
 use relay_api::operator;
 use tokio::sync::watch;
@@ -30,7 +33,6 @@ use crate::domain::release::Bundle;
 use crate::domain::selector::Selector;
 use crate::domain::token::SecretHash;
 use crate::domain::variables;
-use bundle::Label;
 
 /// What a store gives.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
@@ -65,8 +67,11 @@ pub(crate) trait Store: Send + Sync {
 
     /// Entries, newest first: those with a number below `before`, at most `limit` (and
     /// `limits::AUDIT_PAGE_MAX`).
-    async fn audit_page(&self, before: Option<u64>, limit: u32)
-    -> Result<Vec<operator::AuditEntry>>;
+    async fn audit_page(
+        &self,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<operator::AuditEntry>>;
 
     // Operators' tokens.
 
@@ -122,7 +127,7 @@ pub(crate) trait Store: Send + Sync {
     ) -> Result<Option<CheckedIn>>;
 
     /// What is meant for a device; none if it is unknown or was removed. Changes nothing.
-    async fn meant(&self, id: &DeviceId) -> Result<Option<Meant>>;
+    async fn meant(&self, id: &DeviceId) -> Result<Option<Arc<Meant>>>;
 
     /// Takes a report in, once for each key (clauses D50 and D51), and moves the targets that it is
     /// about. `body` is as it came.
@@ -184,12 +189,8 @@ pub(crate) trait Store: Send + Sync {
 
     /// Starts a rollout: each device that the selector means gets the bundle of the release that
     /// fits. Devices that match later become targets later.
-    async fn start_rollout(
-        &self,
-        rollout: NewRollout,
-        by: &By,
-        now: u64,
-    ) -> Result<RolloutOutcome>;
+    async fn start_rollout(&self, rollout: NewRollout, by: &By, now: u64)
+    -> Result<RolloutOutcome>;
 
     /// Rollouts, of one app or of all, newest first.
     async fn rollouts(&self, app: Option<&AppName>) -> Result<Vec<operator::Rollout>>;
@@ -199,10 +200,5 @@ pub(crate) trait Store: Send + Sync {
 
     /// Ends a rollout: its pending targets fail. None if there is none; one that has ended or was
     /// aborted stays as it is.
-    async fn abort_rollout(
-        &self,
-        id: u64,
-        by: &By,
-        now: u64,
-    ) -> Result<Option<operator::Rollout>>;
+    async fn abort_rollout(&self, id: u64, by: &By, now: u64) -> Result<Option<operator::Rollout>>;
 }

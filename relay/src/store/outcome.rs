@@ -2,6 +2,8 @@
 //!
 //! Refusals here are answers, not errors: the store has worked, and nothing was changed.
 
+use std::sync::Arc;
+
 use bundle::{AppName, DeviceId, VersionLabel};
 use relay_api::device::DeviceFacts;
 use relay_api::operator;
@@ -78,10 +80,10 @@ pub(crate) enum EnrollOutcome {
 }
 
 /// What a check-in gave.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct CheckedIn {
     /// What is meant for the device.
-    pub(crate) meant: Meant,
+    pub(crate) meant: Arc<Meant>,
 }
 
 /// How a report went (clauses D50 and D51).

@@ -58,7 +58,10 @@ impl fmt::Display for SelectorError {
                 found,
                 expected,
             } if found.is_empty() => {
-                write!(f, "the selector ends at character {at}, where {expected} should follow")
+                write!(
+                    f,
+                    "the selector ends at character {at}, where {expected} should follow"
+                )
             }
             Self::Unexpected {
                 at,

@@ -61,23 +61,65 @@ fn what_is_no_selector_is_refused_with_its_place() {
     for (text, said) in [
         ("", "the selector is empty: write all"),
         ("  ", "the selector is empty"),
-        ("site=", "the selector ends at character 6, where a value should follow"),
-        ("site=rome,", "the selector ends at character 11, where the name of a label"),
-        ("=rome", "the selector has \"=\" at character 1, where the name of a label"),
-        ("site=rome oslo", "the selector has \"oslo\" at character 11, where a comma"),
-        ("site rome", "the selector has \"rome\" at character 6, where a comma or one of ="),
-        ("site in rome", "the selector has \"rome\" at character 9, where ( and a list"),
-        ("site in (rome", "the selector ends at character 14, where a comma or )"),
-        ("site in ()", "the selector has \")\" at character 10, where a value should be"),
-        ("site in (a b)", "the selector has \"b\" at character 12, where a comma or )"),
-        ("si%te=x", "the selector has \"si%te\" at character 1: not a valid label"),
-        ("größe=-x", "the selector has \"größe\" at character 1: not a valid label"),
-        ("k=-x", "the selector has \"-x\" at character 3: not a valid label"),
+        (
+            "site=",
+            "the selector ends at character 6, where a value should follow",
+        ),
+        (
+            "site=rome,",
+            "the selector ends at character 11, where the name of a label",
+        ),
+        (
+            "=rome",
+            "the selector has \"=\" at character 1, where the name of a label",
+        ),
+        (
+            "site=rome oslo",
+            "the selector has \"oslo\" at character 11, where a comma",
+        ),
+        (
+            "site rome",
+            "the selector has \"rome\" at character 6, where a comma or one of =",
+        ),
+        (
+            "site in rome",
+            "the selector has \"rome\" at character 9, where ( and a list",
+        ),
+        (
+            "site in (rome",
+            "the selector ends at character 14, where a comma or )",
+        ),
+        (
+            "site in ()",
+            "the selector has \")\" at character 10, where a value should be",
+        ),
+        (
+            "site in (a b)",
+            "the selector has \"b\" at character 12, where a comma or )",
+        ),
+        (
+            "si%te=x",
+            "the selector has \"si%te\" at character 1: not a valid label",
+        ),
+        (
+            "größe=-x",
+            "the selector has \"größe\" at character 1: not a valid label",
+        ),
+        (
+            "k=-x",
+            "the selector has \"-x\" at character 3: not a valid label",
+        ),
         ("all,site=rome", "all is every device and stands alone"),
         ("!all", "all is every device and stands alone"),
         ("all=x", "all is every device and stands alone"),
-        ("!!site", "the selector has \"!\" at character 2, where the name of a label"),
-        ("site===x", "the selector has \"=\" at character 7, where a value"),
+        (
+            "!!site",
+            "the selector has \"!\" at character 2, where the name of a label",
+        ),
+        (
+            "site===x",
+            "the selector has \"=\" at character 7, where a value",
+        ),
     ] {
         let error = text.parse::<Selector>().unwrap_err().to_string();
         assert!(error.starts_with(said), "{text:?}: {error}");
