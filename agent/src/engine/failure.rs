@@ -13,9 +13,9 @@ use super::app::Detail;
 use super::trouble::{LoadError, Trouble};
 use crate::api::Failure;
 use crate::config::ConfigError;
-use crate::escape;
 use crate::exit;
 use crate::state::{LockError, StateError};
+use relay_api::escape;
 
 fn failure(code: u8, message: impl Into<String>, hint: impl Into<String>) -> Failure {
     Failure {
