@@ -53,12 +53,6 @@ impl Failure {
         self
     }
 
-    /// Lines below the message, such as the devices that it is about.
-    pub(crate) fn details(mut self, lines: impl IntoIterator<Item = String>) -> Self {
-        self.details.extend(lines);
-        self
-    }
-
     /// A file that could not be read or written.
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.display().to_string();

@@ -9,9 +9,9 @@ use super::error::ClientError;
 use super::stored::Stored;
 use super::url::RelayUrl;
 
-/// The environment variables that say which relay and who asks.
-pub(crate) const URL_VARIABLE: &str = "CORACLE_RELAY_URL";
-const CA_VARIABLE: &str = "CORACLE_RELAY_CA";
+const URL_VARIABLE: &str = "CORACLE_RELAY_URL";
+/// The environment variable that names the CA.
+pub(crate) const CA_VARIABLE: &str = "CORACLE_RELAY_CA";
 const TOKEN_VARIABLE: &str = "CORACLE_TOKEN";
 const TOKEN_FILE_VARIABLE: &str = "CORACLE_TOKEN_FILE";
 

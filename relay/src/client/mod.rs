@@ -17,10 +17,10 @@ use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode, Url, re
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use access::{Access, Wishes, authority_file, resolve, token, token_file};
+pub(crate) use access::{Access, CA_VARIABLE, Wishes, authority_file, resolve, token, token_file};
 pub(crate) use error::{ClientError, Kind};
 pub(crate) use stored::{Stored, place};
-pub(crate) use url::RelayUrl;
+pub(crate) use url::{RelayUrl, UrlError};
 
 use crate::net::Net;
 
@@ -39,6 +39,7 @@ pub(crate) struct Client {
     http: reqwest::Client,
     url: RelayUrl,
     token: String,
+    has_authority: bool,
 }
 
 impl Client {
@@ -77,12 +78,18 @@ impl Client {
             net,
             url: access.url.clone(),
             token: access.token.clone(),
+            has_authority: access.authority.is_some(),
         })
     }
 
     /// The relay's address.
     pub(crate) const fn url(&self) -> &RelayUrl {
         &self.url
+    }
+
+    /// Whether it is trusted by a CA of its own, not by those of the system.
+    pub(crate) const fn has_authority(&self) -> bool {
+        self.has_authority
     }
 
     /// `GET` of a path below `/api/v1/`, with a query.
