@@ -93,10 +93,10 @@ mod tests {
         assert_eq!(
             text(&[good, new, failed], true, &look(true, None)),
             "\
-DEVICE  SEEN       APPS                              LABELS
-dev-7   3 min ago  kiosk 1.4.2                       role=kiosk site=harbour
-dev-12  never      kiosk → 1.5                       role=kiosk site=harbour
-old     3 min ago  kiosk 1.4.2 (1.5 failed, trial)   -
+DEVICE  SEEN       APPS                             LABELS
+dev-7   3 min ago  kiosk 1.4.2                      role=kiosk site=harbour
+dev-12  never      kiosk → 1.5                      role=kiosk site=harbour
+old     3 min ago  kiosk 1.4.2 (1.5 failed, trial)  -
 "
         );
     }
