@@ -19,6 +19,7 @@ mod remote;
 mod render;
 mod rollout;
 mod screen;
+mod serve;
 mod table;
 mod time;
 mod token;
@@ -62,6 +63,7 @@ enum Command {
     Bundle(bundle::Command),
     #[command(subcommand)]
     Key(key::Command),
+    Serve(Box<serve::Args>),
     Login(login::Login),
     Logout(login::Logout),
     #[command(name = "whoami")]
@@ -90,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Pack(args) => args.run(),
         Command::Bundle(command) => command.run(),
         Command::Key(command) => command.run(),
+        Command::Serve(args) => args.run(),
         Command::Login(args) => args.run(),
         Command::Logout(args) => args.run(),
         Command::WhoAmI(args) => args.run(),
