@@ -61,7 +61,8 @@ async fn hold(
         // Marked as seen before it is asked, so that no change falls between the two.
         changes.borrow_and_update();
         let meant = relay.store.meant(device).await?;
-        let answer = answer(relay, &meant.ok_or(ApiError::UnknownDevice)?);
+        let meant = meant.ok_or(ApiError::UnknownDevice)?;
+        let answer = answer(relay, &meant);
         if answer.revision != seen {
             return Ok(answer);
         }
@@ -71,7 +72,10 @@ async fn hold(
             () = relay.stop.cancelled() => false,
         };
         if !woken {
-            return Ok(Answer { now: now(), ..answer });
+            return Ok(Answer {
+                now: now(),
+                ..answer
+            });
         }
     }
 }
