@@ -179,6 +179,16 @@ impl ClientError {
     }
 }
 
+fn certificate_words(error: &rustls::CertificateError) -> String {
+    use rustls::CertificateError as E;
+    match error {
+        E::UnknownIssuer => "its certificate is signed by an unknown CA".to_string(),
+        E::NotValidForName => "its certificate is for another host".to_string(),
+        E::Expired => "its certificate has expired".to_string(),
+        other => other.to_string(),
+    }
+}
+
 fn certificate_hint(error: &rustls::CertificateError) -> &'static str {
     use rustls::CertificateError as E;
     match error {
@@ -246,7 +256,11 @@ impl fmt::Display for ClientError {
             }
             Self::Stalled(url) => write!(f, "{url} has stopped taking the bundle"),
             Self::Certificate { url, error } => {
-                write!(f, "{url} is not to be trusted: {error}")
+                write!(
+                    f,
+                    "{url} is not to be trusted: {}",
+                    certificate_words(error)
+                )
             }
             Self::Refused { info, .. } => f.write_str(&escape::text(&info.message)),
             Self::NotARelay { url, status } => {

@@ -134,11 +134,7 @@ fn raise_descriptors(connections_max: usize) {
         maximum: has.maximum,
     };
     let set = setrlimit(Resource::Nofile, raised);
-    let limit = if set.is_ok() {
-        Some(most)
-    } else {
-        has.current
-    };
+    let limit = if set.is_ok() { Some(most) } else { has.current };
     let needed = u64::try_from(connections_max).unwrap_or(u64::MAX);
     if limit.is_some_and(|limit| limit < needed.saturating_add(100)) {
         warn!(
