@@ -30,11 +30,13 @@ Examples:
   relay devices set dev-7 kiosk.GREETING='Good morning'
 
 Selectors:
-  all              every device
-  id=dev-7         this device
-  site=harbour     devices with this label        site!=harbour   all others
-  site             devices that have the label    !site           those that do not
-  site in (a,b)    one of several values          site notin (a,b)
+  all                every device
+  id=dev-7           this device
+  site=harbour       devices with this label
+  site!=harbour      all others, also those without it
+  site, !site        devices that have it, that do not
+  site in (a,b)      one of several values
+  site notin (a,b)   none of them
   Several with commas between must all hold: site=harbour,role=kiosk
 
 {ENVIRONMENT}"))]
