@@ -57,6 +57,7 @@ async fn hold(
 ) -> Result<Answer, ApiError> {
     let until = Instant::now() + wait;
     let mut changes = relay.store.changes();
+    tracing::debug!(%device, "waits for news");
     loop {
         // Marked as seen before it is asked, so that no change falls between the two.
         changes.borrow_and_update();
