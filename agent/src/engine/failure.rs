@@ -14,10 +14,10 @@ use super::fetch::FetchError;
 use super::trouble::{LoadError, Trouble};
 use crate::api::Failure;
 use crate::config::ConfigError;
-use crate::escape;
 use crate::exit;
 use crate::relay::RemoteError;
 use crate::state::{LockError, StateError};
+use relay_api::escape;
 
 fn failure(code: u8, message: impl Into<String>, hint: impl Into<String>) -> Failure {
     Failure {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::quantity::bytes;
 use crate::api::{Progress, Step};
-use crate::escape::text;
+use relay_api::escape::text;
 
 /// Cells of the bar.
 const BAR_WIDTH: u64 = 24;

@@ -4,7 +4,7 @@ use super::quantity::moment;
 use super::table::{Cell, plain, table};
 use super::{Style, Tone};
 use crate::api::{AppView, ContainerView, LastUpdateView, ServiceView, StatusView};
-use crate::escape::text;
+use relay_api::escape::text;
 
 /// The device and its apps.
 pub(super) fn status(status: &StatusView, style: Style) -> String {
