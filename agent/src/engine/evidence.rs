@@ -19,7 +19,7 @@ use super::app::App;
 use super::generation::Loaded;
 use super::ours::{find, generation_of, is_running};
 use super::trouble::Trouble;
-use crate::escape;
+use relay_api::escape;
 
 /// Most bytes of a line; the rest of it is cut off.
 const LINE_BYTES_MAX: usize = 1024;

@@ -14,9 +14,10 @@ use super::app::{App, Named, Notice};
 use super::failure;
 use super::generation::{Loaded, load_head};
 use crate::api::{AppliedView, Failure, HistoryView, ServiceAction};
+use crate::exit;
 use crate::state::CAUSE_BYTES_MAX;
 use crate::time::to_rfc3339;
-use crate::{escape, exit};
+use relay_api::escape;
 
 impl Engine {
     /// Tells how an update ended. Repeated after a crash, it writes nothing twice.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::vfs::{self, Vfs};
 use crate::api::HistoryView;
-use crate::escape;
+use relay_api::escape;
 
 /// Most entries: some years of weekly updates of several apps.
 const ENTRIES_MAX: usize = 256;

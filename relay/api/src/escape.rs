@@ -73,7 +73,7 @@ fn escape(c: char) -> impl Iterator<Item = char> {
 }
 
 /// Cuts a text to at most so many bytes, between two characters.
-pub(crate) fn cut(text: &mut String, bytes_max: usize) {
+pub fn cut(text: &mut String, bytes_max: usize) {
     let mut ends = (0..=bytes_max.min(text.len())).rev();
     let end = ends.find(|end| text.is_char_boundary(*end));
     text.truncate(end.unwrap_or(0));
