@@ -55,8 +55,7 @@ use crate::api::Failure;
 use crate::config::Config;
 use crate::state::{History, Intents, Lock, Objects, Opened, StateFile, bindings};
 use app::App;
-use host::Host;
-pub(crate) use host::Later;
+pub(crate) use host::{Host, Later, blocking};
 pub(crate) use ports::Ports;
 pub use verify::verify_bundle;
 

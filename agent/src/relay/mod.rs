@@ -4,6 +4,16 @@
 //! that breaks off, lies or answers garbage. Never decides when anything is sent, and never
 //! trusts what comes: whoever gets bytes here verifies them.
 
+mod address;
+mod answer;
+mod fetch;
+mod http;
+mod roots;
+mod sign;
+mod tls;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -11,6 +21,11 @@ use std::rc::Rc;
 use relay_api::device::{Answer, CheckIn, EnrollAnswer, ReportKey};
 
 use crate::engine::Later;
+
+pub(crate) use address::Address;
+pub(crate) use http::{HttpRemote, Way};
+pub(crate) use roots::{GIVEN_BYTES_MAX, Roots, check as check_roots};
+pub(crate) use sign::DeviceKey;
 
 /// A device's way to its relay.
 pub(crate) trait Remote {
