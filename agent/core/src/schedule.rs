@@ -17,6 +17,12 @@ const FAILED_MS_MIN: u64 = 1_000;
 /// The longest wait after a failure where the interval is shorter than this, in milliseconds: a
 /// quarter of an hour.
 const FAILED_MS_MAX: u64 = 900_000;
+/// The least wait before a bundle is tried again, in milliseconds.
+const AGAIN_MS_MIN: u64 = 5_000;
+/// What is added before the second attempt at most, in milliseconds; it doubles.
+const AGAIN_MS: u64 = 10_000;
+/// The most that is added, in milliseconds: an hour.
+const AGAIN_MS_MAX: u64 = 3_600_000;
 /// The interval of a device that no relay has told one, in seconds.
 pub const INTERVAL_S_DEFAULT: u32 = 60;
 /// The longest interval that a device obeys, in seconds: a day. A relay that asks for more would
@@ -80,6 +86,12 @@ pub fn failed_ms(asked_s: u32, failures: u32, random: u64) -> u64 {
         most,
         random,
     ))
+}
+
+/// The wait before a bundle is tried again for the same rollout, after the `failures`-th attempt
+/// (from 1) that may pass by itself, in milliseconds: ever longer, up to an hour.
+pub fn again_ms(failures: u32, random: u64) -> u64 {
+    AGAIN_MS_MIN + full_jitter(failures.saturating_sub(1), AGAIN_MS, AGAIN_MS_MAX, random)
 }
 
 /// The wait after an answer that asked to wait, in milliseconds: that long, at most a day, and up
@@ -155,6 +167,14 @@ mod tests {
         assert_eq!(most(u32::MAX, 99), 86_400_000);
         assert_eq!(failed_ms(60, 1, 0), 1_000, "never at once");
         assert_eq!(failed_ms(60, 0, 0), 1_000);
+    }
+
+    #[test]
+    fn attempts_become_ever_rarer() {
+        assert_eq!(again_ms(1, 0), 5_000);
+        assert_eq!(again_ms(1, u64::MAX), 15_000);
+        assert_eq!(again_ms(3, u64::MAX), 45_000);
+        assert_eq!(again_ms(u32::MAX, u64::MAX), 3_605_000);
     }
 
     #[test]

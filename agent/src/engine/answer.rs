@@ -25,7 +25,10 @@ impl Engine {
     ) -> Result<Reply, Failure> {
         let changes = matches!(
             request,
-            Request::Apply { .. } | Request::Rollback { .. } | Request::Remove { .. }
+            Request::Apply { .. }
+                | Request::Rollback { .. }
+                | Request::Remove { .. }
+                | Request::Enroll { .. }
         );
         if changes && self.mode == Mode::ReadOnly {
             return Err(failure::read_only());
@@ -71,6 +74,9 @@ impl Engine {
                 self.ask_and_wait(&app, Event::RemoveAsked, None, updates)
                     .await?;
                 Ok(Reply::Done)
+            }
+            Request::Enroll { url, token, ca } => {
+                self.enroll(&url, token, ca).await.map(Reply::Enrolled)
             }
             Request::Doctor => Ok(Reply::Doctor(self.doctor().await)),
         }

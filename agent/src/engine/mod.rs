@@ -3,7 +3,8 @@
 //! A bundle's way through it: [`source`] opens it once → [`admit`] verifies it and asks whether it
 //! may run here → [`driver`] steps the state machine, makes each state durable, and calls
 //! [`stage`] → [`switch`] → [`trial`] → commit, or [`restore`]. [`supervise`] keeps what is
-//! committed running, [`collect`] removes what nobody needs. One thread; blocking work is handed
+//! committed running, [`collect`] removes what nobody needs. [`check_in`] speaks to the relay, and
+//! [`pursue`] tries what it names. One thread; blocking work is handed
 //! to [`host`]. Never decides a transition, and never starts an effect whose intent is not
 //! durable.
 
@@ -16,17 +17,23 @@ mod check_in;
 mod collect;
 mod doctor;
 mod driver;
+mod enroll;
+mod facts;
 mod failure;
+mod fetch;
 mod generation;
 mod host;
+mod link;
 mod logs;
 mod ours;
 mod plan;
 mod ports;
 mod probe;
+mod pursue;
 mod rebuild;
 mod reconcile;
 mod report;
+mod reports;
 mod restore;
 mod source;
 mod stage;
@@ -55,6 +62,7 @@ use crate::api::Failure;
 use crate::config::Config;
 use crate::state::{History, Intents, Lock, Objects, Opened, StateFile, bindings};
 use app::App;
+use link::Link;
 pub(crate) use host::{Host, Later, blocking};
 pub(crate) use ports::Ports;
 pub use verify::verify_bundle;
@@ -98,6 +106,8 @@ pub struct Engine {
     time_floor: Cell<TimeFloor>,
     /// Wakes whoever speaks to the relay.
     nudges: (smol::channel::Sender<()>, smol::channel::Receiver<()>),
+    /// What ties this device to its relay.
+    link: Link,
     _lock: Option<Lock>,
 }
 
@@ -134,7 +144,12 @@ impl Engine {
         lock: Option<Lock>,
     ) -> Result<Rc<Self>, Failure> {
         let device = config.device().map_err(|e| failure::usage(&e))?;
-        let Ports { vfs, host, runtime } = ports;
+        let Ports {
+            vfs,
+            host,
+            runtime,
+            dial,
+        } = ports;
         let dir = &config.state_dir;
         let bindings = bindings(config.device_id.as_ref());
         let write = mode != Mode::ReadOnly;
@@ -171,6 +186,7 @@ impl Engine {
             intents: Intents::new(Rc::clone(&vfs), dir.join("staging")),
             files: dir.join("files"),
             volumes: dir.join("volumes"),
+            link: Link::open(Rc::clone(&vfs), dir, dial),
             vfs,
             apps: RefCell::default(),
             rootless: Cell::new(false),
@@ -193,6 +209,9 @@ impl Engine {
     pub async fn start(self: &Rc<Self>) {
         if self.mode == Mode::ReadOnly {
             return;
+        }
+        if self.mode == Mode::Daemon {
+            self.begin_to_speak();
         }
         let mut attempts = 0;
         while self.lost.get() {
@@ -221,6 +240,7 @@ impl Engine {
     /// Ends supervision and leaves the containers running. An update that is under way stays
     /// where its last durable step has it, and is taken up at the next start.
     pub async fn shutdown(self: &Rc<Self>) {
+        self.end_to_speak().await;
         let apps: Vec<Rc<App>> = self.apps.borrow().values().cloned().collect();
         for app in apps {
             app.end().await;

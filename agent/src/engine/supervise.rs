@@ -9,6 +9,7 @@ use std::rc::Rc;
 use agent_core::retry::full_jitter;
 use agent_core::supervise::{RestartDecision, failures_after, on_exit};
 use agent_core::trial::{Health, Observation};
+use relay_api::device::ServiceState;
 use runtime_shim::{ContainerId, RuntimeError};
 use smol::channel::Sender;
 use smol::{Task, lock};
@@ -44,6 +45,19 @@ pub(crate) struct Watched {
     started_ms: Cell<u64>,
     /// Wakes the probe after a start.
     starts: (Sender<()>, smol::channel::Receiver<()>),
+}
+
+impl Watched {
+    /// The state of its container, as far as it is known without asking the runtime.
+    pub(crate) fn state(&self) -> ServiceState {
+        if self.restarting.get() {
+            ServiceState::Restarting
+        } else if self.ended.get() {
+            ServiceState::Exited
+        } else {
+            ServiceState::Running
+        }
+    }
 }
 
 /// The supervision of an app.

@@ -8,6 +8,8 @@
 //! | `files/` | configuration files, as containers mount them | while staging |
 //! | `volumes/` | copies of volumes for a rollback | while switching |
 //! | `history.jsonl` | how updates ended, [`History`] | when one ends |
+//! | `device.key` | the device's own key | once, before it is enrolled |
+//! | `relay.jsonl` | what ties it to its relay, [`LinkFile`] | when that changes |
 //! | `lock` | held by the one process that may write | at its start |
 //!
 //! Never decides what a record says: `agent-core` does. Nothing is written while nothing happens.
@@ -16,6 +18,7 @@ mod binding;
 mod file;
 mod history;
 mod intents;
+mod link;
 mod lock;
 mod objects;
 #[cfg(test)]
@@ -26,5 +29,6 @@ pub(crate) use binding::bindings;
 pub(crate) use file::{Opened, StateError, StateFile};
 pub(crate) use history::History;
 pub(crate) use intents::{Intent, Intents};
+pub(crate) use link::{LinkFile, LinkRecord, Rollout, Wait};
 pub(crate) use lock::{Lock, LockError};
 pub(crate) use objects::Objects;
