@@ -82,7 +82,7 @@ impl Engine {
         }
     }
 
-    async fn apply(
+    pub(super) async fn apply(
         self: &Rc<Self>,
         path: &Path,
         updates: &dyn Fn(Update),

@@ -225,6 +225,11 @@ impl Bench {
         })
     }
 
+    /// The machine, for those who wait on its clock.
+    pub(super) fn machine(&self) -> Rc<dyn Host> {
+        Rc::new(HostPort(Rc::clone(&self.host)))
+    }
+
     /// The folder of a volume.
     pub(super) fn volume(&self, name: &str) -> PathBuf {
         let app = AppName::new("shop").unwrap();

@@ -15,7 +15,7 @@ use crate::state::vfs::{RealVfs, Vfs, VfsFile};
 
 /// What happens at the chosen operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Harm {
+pub(super) enum Harm {
     /// It fails, this once.
     Once(io::ErrorKind),
     /// It fails, and so does every one after it.
@@ -25,10 +25,11 @@ enum Harm {
 }
 
 #[derive(Default)]
-struct Fate {
-    at: Cell<u64>,
-    harm: Cell<Option<Harm>>,
-    count: Cell<u64>,
+pub(super) struct Fate {
+    pub(super) at: Cell<u64>,
+    pub(super) harm: Cell<Option<Harm>>,
+    /// How many operations have changed something.
+    pub(super) count: Cell<u64>,
     fired: Cell<u64>,
 }
 
@@ -56,7 +57,7 @@ impl Fate {
     }
 }
 
-struct BadDisk(Rc<Fate>, Rc<dyn Vfs>);
+pub(super) struct BadDisk(pub(super) Rc<Fate>, pub(super) Rc<dyn Vfs>);
 struct BadFile(Rc<Fate>, Box<dyn VfsFile>);
 
 impl VfsFile for BadFile {

@@ -3,6 +3,8 @@
 mod bench;
 mod crashes;
 mod disk;
+mod link;
+mod relay;
 mod refusals;
 mod services;
 mod updates;
