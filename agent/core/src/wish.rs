@@ -99,11 +99,7 @@ mod tests {
     fn a_bundle_is_tried_only_where_it_changes_something() {
         let new = AppState::new("shop".parse().unwrap());
         assert_eq!(judge(&new, &digest(1), 1, None), Verdict::Try);
-        for (seq, wanted) in [
-            (1, Verdict::Leave),
-            (2, Verdict::Leave),
-            (3, Verdict::Try),
-        ] {
+        for (seq, wanted) in [(1, Verdict::Leave), (2, Verdict::Leave), (3, Verdict::Try)] {
             assert_eq!(judge(&running(), &digest(seq), seq, None), wanted, "{seq}");
         }
     }
@@ -124,19 +120,42 @@ mod tests {
         let (incoming, intent) = (generation(3, 3), Intent::Update);
         let cause = Cause::Interrupted;
         for (phase, same, newer) in [
-            (Phase::Staging { incoming, intent }, Verdict::Wait, Verdict::Try),
-            (Phase::Staged { incoming, intent }, Verdict::Wait, Verdict::Try),
             (
-                Phase::Trial { incoming, intent, restarts: 0 },
+                Phase::Staging { incoming, intent },
+                Verdict::Wait,
+                Verdict::Try,
+            ),
+            (
+                Phase::Staged { incoming, intent },
+                Verdict::Wait,
+                Verdict::Try,
+            ),
+            (
+                Phase::Trial {
+                    incoming,
+                    intent,
+                    restarts: 0,
+                },
                 Verdict::Wait,
                 Verdict::Wait,
             ),
             (
-                Phase::RollingBack { failed: incoming, cause, attempts: 0 },
+                Phase::RollingBack {
+                    failed: incoming,
+                    cause,
+                    attempts: 0,
+                },
                 Verdict::Wait,
                 Verdict::Wait,
             ),
-            (Phase::Broken { failed: incoming, cause }, Verdict::Try, Verdict::Try),
+            (
+                Phase::Broken {
+                    failed: incoming,
+                    cause,
+                },
+                Verdict::Try,
+                Verdict::Try,
+            ),
             (Phase::Removing, Verdict::Wait, Verdict::Wait),
         ] {
             let state = in_phase(phase);

@@ -212,7 +212,7 @@ fn mistakes_name_what_is_nearest() {
         ),
         (
             "enroll https://r.example --token a --token-file b",
-            "--token-file must be left out where there is --token",
+            "--token-file does not fit: it must be left out where there is --token",
             "See `agent --help`.",
         ),
         (

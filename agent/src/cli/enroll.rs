@@ -60,7 +60,9 @@ fn no_token() -> Failure {
     Failure {
         code: exit::USAGE,
         message: "`agent enroll` needs a token".into(),
-        hint: format!("Pass --token, --token-file, or {TOKEN_VARIABLE}: `relay token enroll` prints one."),
+        hint: format!(
+            "Pass --token, --token-file, or {TOKEN_VARIABLE}: `relay token enroll` prints one."
+        ),
     }
 }
 
@@ -98,12 +100,18 @@ mod tests {
     fn a_file_that_is_not_there_is_named() {
         let absent = || Token::File("/nonexistent/token".into());
         let words = message(&Config::default(), absent());
-        assert!(words.starts_with("/nonexistent/token cannot be read"), "{words}");
+        assert!(
+            words.starts_with("/nonexistent/token cannot be read"),
+            "{words}"
+        );
         let config = Config {
             relay_ca: Some("/nonexistent/ca.pem".into()),
             ..Config::default()
         };
         let words = message(&config, Token::Given(Secret("t".into())));
-        assert!(words.starts_with("/nonexistent/ca.pem cannot be read"), "{words}");
+        assert!(
+            words.starts_with("/nonexistent/ca.pem cannot be read"),
+            "{words}"
+        );
     }
 }

@@ -352,7 +352,12 @@ pub static COMMANDS: [Command; 12] = [
              takes the place of what was before.",
         ],
         flags: &[
-            option("token", None, "TOKEN", "The one-time token (CORACLE_ENROLL_TOKEN)"),
+            option(
+                "token",
+                None,
+                "TOKEN",
+                "The one-time token (CORACLE_ENROLL_TOKEN)",
+            ),
             option(
                 "token-file",
                 None,

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use agent_core::Phase;
-use agent_core::schedule::{APART_MS, INTERVAL_S_DEFAULT, busy_ms, failed_ms, first_ms};
 use agent_core::schedule::until_slot_ms;
+use agent_core::schedule::{APART_MS, INTERVAL_S_DEFAULT, busy_ms, failed_ms, first_ms};
 use relay_api::device::{Answer, LONG_POLL_S_MAX};
 use smol::future::or;
 
@@ -124,7 +124,11 @@ impl Engine {
 
     fn interval_s(&self) -> u32 {
         let given = self.link.look(|record| record.interval_s).unwrap_or(0);
-        if given == 0 { INTERVAL_S_DEFAULT } else { given }
+        if given == 0 {
+            INTERVAL_S_DEFAULT
+        } else {
+            given
+        }
     }
 
     async fn nudged(&self) {
@@ -195,7 +199,9 @@ impl Engine {
             record.variables.clone_from(&answer.variables);
         });
         stored.map_err(RemoteError::Sink)?;
-        self.link.hold_s.set(answer.long_poll_s.min(LONG_POLL_S_MAX));
+        self.link
+            .hold_s
+            .set(answer.long_poll_s.min(LONG_POLL_S_MAX));
         let apps: Vec<_> = self.apps.borrow().values().cloned().collect();
         for app in apps {
             let old = values_of(&before, &app.name);

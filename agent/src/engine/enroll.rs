@@ -36,9 +36,14 @@ impl Engine {
             }
             check_roots(pem, "the given file").map_err(|e| failure::enroll(&e))?;
         }
-        let key = self.device_key().map_err(|e| failure::io("the device's key", &e))?;
+        let key = self
+            .device_key()
+            .map_err(|e| failure::io("the device's key", &e))?;
         let remote = self.dial(address.clone(), ca.clone(), key)?;
-        let answer = remote.enroll(token).await.map_err(|e| failure::enroll(&e))?;
+        let answer = remote
+            .enroll(token)
+            .await
+            .map_err(|e| failure::enroll(&e))?;
         if answer.device != self.device {
             let words = RemoteError::Garbage("it names another device");
             return Err(failure::enroll(&words));

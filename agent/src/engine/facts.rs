@@ -86,12 +86,15 @@ impl Engine {
 
     async fn app_facts(&self, app: &App, state: &AppState) -> AppFacts {
         let known = state.current.and_then(|current| self.known(app, current));
-        let running = state.current.zip(known.as_ref()).map(|(current, known)| Running {
-            version: known.version.clone(),
-            seq: current.seq,
-            bundle: current.bundle,
-            generation: current.id.0,
-        });
+        let running = state
+            .current
+            .zip(known.as_ref())
+            .map(|(current, known)| Running {
+                version: known.version.clone(),
+                seq: current.seq,
+                bundle: current.bundle,
+                generation: current.id.0,
+            });
         let services = match &known {
             None => Vec::new(),
             Some(known) if state.phase == Phase::Idle => watched(app, known),
@@ -102,7 +105,10 @@ impl Engine {
             app: app.name.clone(),
             phase: app_phase(state, count),
             running,
-            previous_seq: state.current.and(state.previous).map(|previous| previous.seq),
+            previous_seq: state
+                .current
+                .and(state.previous)
+                .map(|previous| previous.seq),
             services,
         }
     }

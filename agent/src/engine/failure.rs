@@ -159,16 +159,25 @@ pub(crate) fn enroll(error: &RemoteError) -> Failure {
             exit::DOWNLOAD_FAILED,
             "Check the address, the network and, if there is one, `proxy`; the token is still good.",
         ),
-        RemoteError::Busy { .. } => (exit::DOWNLOAD_FAILED, "Try again then; the token is still good."),
+        RemoteError::Busy { .. } => (
+            exit::DOWNLOAD_FAILED,
+            "Try again then; the token is still good.",
+        ),
         RemoteError::Certificate(_) => (
             exit::FAILURE,
             "If the relay has an authority of its own, pass its certificate: --relay-ca ca.pem.",
         ),
-        RemoteError::Refused { status, code, hint, .. } => {
+        RemoteError::Refused {
+            status, code, hint, ..
+        } => {
             let hint = match code.as_str() {
-                "token_used" => "A token is good for one device: ask for another (`relay token enroll`).",
+                "token_used" => {
+                    "A token is good for one device: ask for another (`relay token enroll`)."
+                }
                 "token_expired" | "token_revoked" => "Ask for another token: `relay token enroll`.",
-                "token_unknown" => "Check that the token is whole, and that this is the relay that made it.",
+                "token_unknown" => {
+                    "Check that the token is whole, and that this is the relay that made it."
+                }
                 "device_exists" => {
                     "Another device has this id: set device_id to another one, or have an operator \
                      remove that device first."

@@ -201,7 +201,10 @@ impl Engine {
     }
 
     /// The rollout that brought, or brings, this bundle to an app; none if nobody but people did.
-    #[allow(dead_code, reason = "for the reports, which come with their own change")]
+    #[allow(
+        dead_code,
+        reason = "for the reports, which come with their own change"
+    )]
     pub(crate) fn rollout_of(&self, app: &AppName, bundle: &Digest) -> Option<u64> {
         let find = |record: &LinkRecord| {
             let mut newest_first = record.rollouts.iter().rev();

@@ -62,8 +62,8 @@ use crate::api::Failure;
 use crate::config::Config;
 use crate::state::{History, Intents, Lock, Objects, Opened, StateFile, bindings};
 use app::App;
-use link::Link;
 pub(crate) use host::{Host, Later, blocking};
+use link::Link;
 pub(crate) use ports::Ports;
 pub use verify::verify_bundle;
 

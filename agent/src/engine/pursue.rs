@@ -61,9 +61,8 @@ impl Engine {
 
     /// Whether an attempt at this is under way, or has to wait.
     fn is_later(&self, desired: &Desired) -> bool {
-        let same = |other: &Desired| {
-            other.rollout == desired.rollout && other.bundle == desired.bundle
-        };
+        let same =
+            |other: &Desired| other.rollout == desired.rollout && other.bundle == desired.bundle;
         let attempts = self.link.attempts.borrow();
         let under_way = attempts.get(&desired.app);
         if under_way.is_some_and(|(other, _)| same(other)) {
@@ -127,7 +126,9 @@ impl Engine {
             code: None,
         };
         let noted = self.link.change(|record| {
-            let again = record.attempt(&name, desired.rollout, &desired.bundle).is_some();
+            let again = record
+                .attempt(&name, desired.rollout, &desired.bundle)
+                .is_some();
             if !again {
                 record.note(begun);
             }
@@ -140,7 +141,10 @@ impl Engine {
         let attempt = Rc::clone(self).attempt(desired.clone(), remote);
         let task = self.executor.spawn(attempt);
         // A newer wish takes the place of an older one that has stopped nothing yet.
-        self.link.attempts.borrow_mut().insert(name, (desired, task));
+        self.link
+            .attempts
+            .borrow_mut()
+            .insert(name, (desired, task));
     }
 
     async fn attempt(self: Rc<Self>, desired: Desired, remote: SharedRemote) {
@@ -173,9 +177,9 @@ impl Engine {
         if self.may_pass(desired, code) {
             let failures = {
                 let again = self.link.again.borrow();
-                let before = again.get(app).filter(|again| {
-                    again.rollout == rollout && again.bundle == desired.bundle
-                });
+                let before = again
+                    .get(app)
+                    .filter(|again| again.rollout == rollout && again.bundle == desired.bundle);
                 before.map_or(1, |before| before.failures.saturating_add(1))
             };
             let wait_ms = again_ms(failures, self.host.random());
@@ -208,7 +212,9 @@ impl Engine {
     fn may_pass(&self, desired: &Desired, code: u8) -> bool {
         let in_the_way = || {
             let state = self.app_state(desired);
-            let other = state.incoming().filter(|other| other.bundle != desired.bundle);
+            let other = state
+                .incoming()
+                .filter(|other| other.bundle != desired.bundle);
             other.is_some() || matches!(state.phase, Phase::RollingBack { .. } | Phase::Removing)
         };
         match code {

@@ -108,7 +108,7 @@ impl Address {
             });
         }
         // A relay must not have the device ask the services of its own host, unless it is one.
-        if !origin.tls && !(origin.is_loopback() && self.origin.is_loopback()) {
+        if !origin.tls && (self.origin.tls || !origin.is_loopback()) {
             return Err("an address with https");
         }
         Ok(Target {
@@ -228,13 +228,28 @@ mod tests {
         let relay = Address::parse("https://relay.example/site/").unwrap();
         let ours = |path: &str| Some(path.to_owned());
         for (url, wanted) in [
-            ("/device/v1/bundles/f2", Some((true, ours("/device/v1/bundles/f2")))),
-            ("https://relay.example/site/device/v1/b?x=1", Some((true, ours("/device/v1/b?x=1")))),
-            ("https://RELAY.example:443/site/device/v1/b", Some((true, ours("/device/v1/b")))),
+            (
+                "/device/v1/bundles/f2",
+                Some((true, ours("/device/v1/bundles/f2"))),
+            ),
+            (
+                "https://relay.example/site/device/v1/b?x=1",
+                Some((true, ours("/device/v1/b?x=1"))),
+            ),
+            (
+                "https://RELAY.example:443/site/device/v1/b",
+                Some((true, ours("/device/v1/b"))),
+            ),
             ("https://relay.example/files/b", Some((true, None))),
             ("https://cdn.example/device/v1/b", Some((false, None))),
-            ("https://relay.example:8443/device/v1/b", Some((false, None))),
-            ("https://relay.example.evil.example/device/v1/b", Some((false, None))),
+            (
+                "https://relay.example:8443/device/v1/b",
+                Some((false, None)),
+            ),
+            (
+                "https://relay.example.evil.example/device/v1/b",
+                Some((false, None)),
+            ),
             ("https://relay.example@evil.example/device/v1/b", None),
             ("http://relay.example/device/v1/b", None),
             ("http://127.0.0.1:8080/reboot", None),
@@ -256,7 +271,12 @@ mod tests {
     #[test]
     fn a_path_cannot_become_part_of_the_host() {
         let relay = Address::parse("https://relay.example").unwrap();
-        for url in ["@evil.example/x", ":8443/x", ".evil.example/x", "/\\evil.example"] {
+        for url in [
+            "@evil.example/x",
+            ":8443/x",
+            ".evil.example/x",
+            "/\\evil.example",
+        ] {
             let named = relay.named(url);
             assert!(named.is_err() || named.is_ok_and(|t| t.own), "{url}");
         }

@@ -153,7 +153,9 @@ pub(super) fn failed(error: ureq::Error) -> RemoteError {
     let unreachable = |words: String| RemoteError::Unreachable(words);
     match error {
         ureq::Error::Io(error) => {
-            let cause = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+            let cause = error
+                .get_ref()
+                .and_then(|e| e.downcast_ref::<rustls::Error>());
             match cause {
                 Some(rustls::Error::InvalidCertificate(why)) => {
                     RemoteError::Certificate(certificate_words(why))

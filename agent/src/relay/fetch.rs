@@ -151,7 +151,9 @@ fn judge(response: &Response, range: &Range) -> Result<Told, RemoteError> {
             let to = content.last.saturating_add(1);
             let ends_with_file = content.file_bytes == Some(to);
             if content.first != range.from || to > range.to || (to < range.to && !ends_with_file) {
-                return Err(RemoteError::Garbage("it sends another range than was asked"));
+                return Err(RemoteError::Garbage(
+                    "it sends another range than was asked",
+                ));
             }
             Ok(Told {
                 file: file(content.file_bytes),

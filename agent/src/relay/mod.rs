@@ -10,9 +10,9 @@ mod fetch;
 mod http;
 mod roots;
 mod sign;
-mod tls;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::fmt;
 use std::io;

@@ -94,8 +94,9 @@ fn read(path: &Path) -> Result<Vec<u8>, RemoteError> {
 fn parse(pem: &[u8], name: &str) -> Result<RootCertStore, RemoteError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate
-            .map_err(|e| RemoteError::Certificate(format!("{name} is no certificate in PEM: {e}")))?;
+        let certificate = certificate.map_err(|e| {
+            RemoteError::Certificate(format!("{name} is no certificate in PEM: {e}"))
+        })?;
         // One that is not understood vouches for nobody.
         let _ = roots.add(certificate);
     }
@@ -128,9 +129,15 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(message(&Roots::File(path.clone())).contains("ca.pem: "));
-        for text in ["", "no certificate", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
+        for text in [
+            "",
+            "no certificate",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        ] {
             fs::write(&path, text).unwrap();
-            assert!(message(&Roots::File(path.clone())).ends_with("ca.pem has no certificate in PEM"));
+            assert!(
+                message(&Roots::File(path.clone())).ends_with("ca.pem has no certificate in PEM")
+            );
         }
         let broken = "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";
         assert!(message(&Roots::Given(broken.into())).contains("is no certificate in PEM"));

@@ -49,7 +49,8 @@ impl DeviceKey {
             .map_err(|_| io::Error::other("the kernel gives no random numbers"))?;
         replace(vfs, &dir.join(FILE), bytes.as_ref(), 0o600)?;
         let pair = Ed25519KeyPair::from_pkcs8(bytes.as_ref());
-        pair.map(Self).map_err(|_| io::ErrorKind::InvalidData.into())
+        pair.map(Self)
+            .map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     /// The public half.

@@ -269,7 +269,11 @@ mod tests {
         assert_eq!(at(0, 1_500), Some(1_500));
         assert_eq!(at(0, 900), Some(1_000), "made after the firmware");
         assert_eq!(at(0, 2_001), None, "certainly expired");
-        assert_eq!(at(1_500, 2_001), None, "expired, though the wall clock says no");
+        assert_eq!(
+            at(1_500, 2_001),
+            None,
+            "expired, though the wall clock says no"
+        );
     }
 
     #[test]

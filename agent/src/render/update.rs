@@ -17,7 +17,9 @@ pub(super) fn enrolled(enrolled: &EnrolledView) -> String {
     );
     if !enrolled.labels.is_empty() {
         let labels = enrolled.labels.iter();
-        let labels: Vec<String> = labels.map(|(name, value)| format!("{name}={value}")).collect();
+        let labels: Vec<String> = labels
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         out += &format!("The relay labels it {}.\n", text(&labels.join(" ")));
     }
     out

@@ -81,9 +81,7 @@ impl LinkRecord {
 
     /// Notes an attempt, in the place of an earlier note of it; forgets the oldest over the bound.
     pub(crate) fn note(&mut self, attempt: Rollout) {
-        let same = |known: &&mut Rollout| {
-            known.is(&attempt.app, attempt.rollout, &attempt.bundle)
-        };
+        let same = |known: &&mut Rollout| known.is(&attempt.app, attempt.rollout, &attempt.bundle);
         if let Some(known) = self.rollouts.iter_mut().find(same) {
             *known = attempt;
             return;
@@ -133,7 +131,9 @@ impl LinkFile {
         if sum != sum_line(record).as_bytes() {
             return Err(Damaged);
         }
-        serde_json::from_slice(record).map(Some).map_err(|_| Damaged)
+        serde_json::from_slice(record)
+            .map(Some)
+            .map_err(|_| Damaged)
     }
 
     /// Puts a record in the place of the one before. A crash in the middle leaves either.

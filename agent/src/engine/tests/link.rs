@@ -45,11 +45,7 @@ fn version(agent: &Agent) -> Option<String> {
 
 /// A bundle whose service `web` never becomes healthy.
 fn sick(bench: &Bench, seq: u64) -> std::path::PathBuf {
-    bench
-        .fake
-        .service("shop", "web")
-        .generation(2)
-        .exec(1, "");
+    bench.fake.service("shop", "web").generation(2).exec(1, "");
     let recipe = Recipe::new(seq).edit(|m| m.services[0].health = Some(exec_health()));
     recipe.build(bench)
 }
@@ -90,12 +86,18 @@ fn an_enrolled_device_checks_in_at_once_and_in_each_interval() {
     assert_eq!(relay.last().seen, relay.answer.borrow().revision);
     // At the same second of each interval.
     let check_ins = relay.check_ins.borrow();
-    let seconds: BTreeSet<u64> = check_ins[2..].iter().map(|c| c.0 % MINUTE_MS / 1_000).collect();
+    let seconds: BTreeSet<u64> = check_ins[2..]
+        .iter()
+        .map(|c| c.0 % MINUTE_MS / 1_000)
+        .collect();
     assert!(seconds.len() <= 2, "{seconds:?}");
     drop(check_ins);
     let view = status(&agent).relay;
     assert_eq!(view.url.as_deref(), Some("https://relay.example"));
-    assert!(view.last_contact.is_some() && view.error.is_none(), "{view:?}");
+    assert!(
+        view.last_contact.is_some() && view.error.is_none(),
+        "{view:?}"
+    );
     assert_eq!(doctor(&agent).result, "ok");
 }
 
@@ -110,14 +112,23 @@ fn what_the_relay_names_is_installed_and_told() {
         panic!("{told:?}");
     };
     let running = app.running.as_ref().unwrap();
-    assert_eq!((app.phase, running.seq, running.generation), (AppPhase::Running, 1, 1));
+    assert_eq!(
+        (app.phase, running.seq, running.generation),
+        (AppPhase::Running, 1, 1)
+    );
     assert_eq!(running.bundle, relay.answer.borrow().desired[0].bundle);
     let names: Vec<_> = app.services.iter().map(|s| s.service.as_str()).collect();
     assert_eq!(names, ["web", "db"]);
-    assert!(app.services.iter().all(|s| s.state == ServiceState::Running));
+    assert!(
+        app.services
+            .iter()
+            .all(|s| s.state == ServiceState::Running)
+    );
     // The trial was seen on the way.
     let check_ins = relay.check_ins.borrow();
-    let phases = check_ins.iter().flat_map(|(_, c)| c.apps.iter().map(|app| app.phase));
+    let phases = check_ins
+        .iter()
+        .flat_map(|(_, c)| c.apps.iter().map(|app| app.phase));
     assert!(phases.into_iter().any(|phase| phase == AppPhase::Trial));
     assert_eq!(relay.fetches.get(), 1);
 }
@@ -144,7 +155,10 @@ fn a_relay_that_is_away_changes_nothing() {
     let before = relay.asked();
     agent.pass_ms(24 * HOUR_MS);
     let asked = relay.asked() - before;
-    assert!((96..400).contains(&asked), "ever more rarely, and for ever: {asked}");
+    assert!(
+        (96..400).contains(&asked),
+        "ever more rarely, and for ever: {asked}"
+    );
     assert_eq!(bench.running(), running);
     assert_eq!(bench.state_files(), files);
     let view = status(&agent).relay;
@@ -164,7 +178,13 @@ fn garbage_from_the_relay_changes_nothing() {
     agent.pass_ms(MINUTE_MS);
     relay.fault.set(Some(garbage));
     agent.pass_ms(HOUR_MS);
-    assert!(status(&agent).relay.error.unwrap().contains("makes no sense"));
+    assert!(
+        status(&agent)
+            .relay
+            .error
+            .unwrap()
+            .contains("makes no sense")
+    );
     relay.fault.set(None);
     agent.pass_ms(HOUR_MS);
     let files = bench.state_files();
@@ -180,7 +200,13 @@ fn garbage_from_the_relay_changes_nothing() {
     agent.pass_ms(HOUR_MS);
     assert_eq!(bench.state_files(), files);
     assert_eq!((relay.fetches.get(), version(&agent)), (0, None));
-    assert!(status(&agent).relay.error.unwrap().contains("contradicts itself"));
+    assert!(
+        status(&agent)
+            .relay
+            .error
+            .unwrap()
+            .contains("contradicts itself")
+    );
 }
 
 #[test]
@@ -252,7 +278,10 @@ fn a_technician_who_is_ahead_stays_ahead() {
     agent.apply(&Recipe::new(5).build(&bench)).unwrap();
     relay.wants(1, 4, &Recipe::new(4).build(&bench));
     agent.pass_ms(HOUR_MS);
-    assert_eq!((relay.fetches.get(), version(&agent).as_deref()), (0, Some("5.0")));
+    assert_eq!(
+        (relay.fetches.get(), version(&agent).as_deref()),
+        (0, Some("5.0"))
+    );
 }
 
 #[test]
@@ -444,7 +473,11 @@ fn a_damaged_record_is_no_record_and_says_so() {
     agent.pass_ms(HOUR_MS);
     assert_eq!(relay.asked(), asked);
     let app = agent.app("shop").unwrap();
-    assert_eq!(app.generation, Some(1), "what the relay gave is not taken away");
+    assert_eq!(
+        app.generation,
+        Some(1),
+        "what the relay gave is not taken away"
+    );
     assert_eq!(doctor(&agent).result, "failed");
     FakeRelay::enroll(&agent).unwrap();
     agent.pass_ms(MINUTE_MS);
@@ -494,14 +527,16 @@ fn an_enrolment_that_cannot_be_stored_is_no_enrolment() {
     let agent = bench.daemon();
     let before = fate.count.get();
     fate.at.set(before + 1);
-    fate.harm.set(Some(Harm::Forever(std::io::ErrorKind::StorageFull)));
+    fate.harm
+        .set(Some(Harm::Forever(std::io::ErrorKind::StorageFull)));
     FakeRelay::enroll(&agent).unwrap_err();
     assert!(relay.tokens.borrow().is_empty(), "the key comes first");
     fate.harm.set(None);
     FakeRelay::enroll(&agent).unwrap();
     // The key is there; the record cannot be written.
     fate.at.set(fate.count.get() + 1);
-    fate.harm.set(Some(Harm::Forever(std::io::ErrorKind::StorageFull)));
+    fate.harm
+        .set(Some(Harm::Forever(std::io::ErrorKind::StorageFull)));
     let asked = relay.asked();
     FakeRelay::enroll(&agent).unwrap_err();
     assert_eq!(relay.tokens.borrow().len(), 2);

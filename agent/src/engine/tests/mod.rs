@@ -4,7 +4,7 @@ mod bench;
 mod crashes;
 mod disk;
 mod link;
-mod relay;
 mod refusals;
+mod relay;
 mod services;
 mod updates;

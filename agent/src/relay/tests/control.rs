@@ -65,7 +65,12 @@ fn answers(status: &'static str, headers: &'static [(&str, &str)], body: Vec<u8>
 
 fn is_signed(asked: &Asked, key: &DeviceKey) -> bool {
     let challenge = asked.header(HEADER_CHALLENGE);
-    let text = signed_text(&asked.method, &asked.path, &Digest::of(&asked.body), challenge);
+    let text = signed_text(
+        &asked.method,
+        &asked.path,
+        &Digest::of(&asked.body),
+        challenge,
+    );
     let signature = URL_SAFE_NO_PAD.decode(asked.header(HEADER_SIGNATURE));
     let public = UnparsedPublicKey::new(&ED25519, key.public());
     let signature = signature.unwrap_or_default();
@@ -93,11 +98,17 @@ fn each_request_is_signed_and_its_answer_has_the_next_challenge() {
     let remote = client.remote_with(Arc::clone(&key)).unwrap();
     smol::block_on(async {
         remote.check_in(message()).await.unwrap();
-        remote.report(ReportKey::of(b"x"), b"report".to_vec()).await.unwrap();
+        remote
+            .report(ReportKey::of(b"x"), b"report".to_vec())
+            .await
+            .unwrap();
         remote.check_in(message()).await.unwrap();
     });
     let asked = server.asked();
-    let paths: Vec<_> = asked.iter().map(|a| (a.method.as_str(), a.path.as_str())).collect();
+    let paths: Vec<_> = asked
+        .iter()
+        .map(|a| (a.method.as_str(), a.path.as_str()))
+        .collect();
     let report = format!("/device/v1/reports/{}", ReportKey::of(b"x"));
     assert_eq!(
         paths,
@@ -150,7 +161,10 @@ fn enrolment_carries_the_key_that_signs_it() {
     let asked = server.asked().pop().unwrap();
     assert!(is_signed(&asked, &key));
     let request: EnrollRequest = decode(&asked.body).unwrap();
-    assert_eq!((request.token.as_str(), request.public_key), ("cet_1", key.public()));
+    assert_eq!(
+        (request.token.as_str(), request.public_key),
+        ("cet_1", key.public())
+    );
 }
 
 #[test]
@@ -174,7 +188,10 @@ fn a_challenge_that_is_not_taken_is_replaced_once() {
     let (server, client) = plain(answers("401 No", &[], BODY.to_vec()));
     let remote = client.remote().unwrap();
     let error = smol::block_on(remote.check_in(message())).unwrap_err();
-    assert!(matches!(error, RemoteError::Refused { status: 401, .. }), "{error:?}");
+    assert!(
+        matches!(error, RemoteError::Refused { status: 401, .. }),
+        "{error:?}"
+    );
     assert_eq!(server.asked().len(), 3, "not for ever");
 }
 
@@ -183,17 +200,32 @@ fn refusals_come_with_the_relays_words() {
     let body = br#"{"error":{"code":"token_used","message":"it was used","hint":"ask","more":1}}"#;
     let (_server, client) = plain(answers("403 No", &[], body.to_vec()));
     match check_in(client).unwrap_err() {
-        RemoteError::Refused { status, code, message, hint } => assert_eq!(
+        RemoteError::Refused {
+            status,
+            code,
+            message,
+            hint,
+        } => assert_eq!(
             (status, code.as_str(), message.as_str(), hint.as_str()),
             (403, "token_used", "it was used", "ask")
         ),
         other => panic!("{other:?}"),
     }
     // Another server on the way.
-    for body in [&b"<html>Bad gateway</html>"[..], &vec![b'x'; 1 << 20], b"{\"error\":7}", b""] {
+    for body in [
+        &b"<html>Bad gateway</html>"[..],
+        &vec![b'x'; 1 << 20],
+        b"{\"error\":7}",
+        b"",
+    ] {
         let (_server, client) = plain(answers("502 Bad", &[], body.to_vec()));
         match check_in(client).unwrap_err() {
-            RemoteError::Refused { status: 502, code, message, .. } => {
+            RemoteError::Refused {
+                status: 502,
+                code,
+                message,
+                ..
+            } => {
                 assert_eq!((code.as_str(), message.as_str()), ("", ""));
             }
             other => panic!("{other:?}"),
@@ -207,14 +239,20 @@ fn a_busy_relay_says_for_how_long() {
         ("429 Busy", &[("retry-after", "30")][..], Some(30)),
         ("503 Busy", &[("retry-after", "7")], Some(7)),
         ("503 Busy", &[("retry-after", "99999999999")], Some(86_400)),
-        ("503 Busy", &[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")], None),
+        (
+            "503 Busy",
+            &[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")],
+            None,
+        ),
         ("503 Busy", &[("retry-after", "-1")], None),
         ("503 Busy", &[], None),
     ] {
         let (_server, client) = plain(answers(status, headers, vec![]));
         let found = match check_in(client).unwrap_err() {
             RemoteError::Busy { retry_after_s } => Some(retry_after_s),
-            RemoteError::Refused { status: 429 | 503, .. } => None,
+            RemoteError::Refused {
+                status: 429 | 503, ..
+            } => None,
             other => panic!("{other:?}"),
         };
         assert_eq!(found, wanted, "{status} {headers:?}");
@@ -225,7 +263,13 @@ fn a_busy_relay_says_for_how_long() {
 fn a_redirect_is_never_followed() {
     let (elsewhere, _) = plain(well());
     let location = format!("http://{}/device/v1/check-in", elsewhere.address);
-    for status in ["301 Moved", "302 Found", "303 See", "307 Temporary", "308 Permanent"] {
+    for status in [
+        "301 Moved",
+        "302 Found",
+        "303 See",
+        "307 Temporary",
+        "308 Permanent",
+    ] {
         let location = location.clone();
         let (_server, client) = plain(Box::new(move |asked, peer| {
             if asked.path.ends_with("/challenge") {
@@ -235,7 +279,10 @@ fn a_redirect_is_never_followed() {
             }
         }));
         let error = check_in(client).unwrap_err();
-        assert!(matches!(&error, RemoteError::Refused { code, .. } if code == "redirect"), "{error:?}");
+        assert!(
+            matches!(&error, RemoteError::Refused { code, .. } if code == "redirect"),
+            "{error:?}"
+        );
     }
     assert_eq!(elsewhere.asked(), []);
 }
@@ -252,7 +299,11 @@ fn answers_that_make_no_sense_are_garbage() {
     let whole = encode(&answer());
     for cut in 0..whole.len() {
         let (_server, client) = plain(answers("200 OK", &[], whole[..cut].to_vec()));
-        assert_eq!(garbage(&client.remote().unwrap()), "it is no answer to a check-in", "{cut}");
+        assert_eq!(
+            garbage(&client.remote().unwrap()),
+            "it is no answer to a check-in",
+            "{cut}"
+        );
     }
     let (_server, client) = plain(answers("200 OK", &[], vec![0xff; 4096]));
     garbage(&client.remote().unwrap());
@@ -265,7 +316,13 @@ fn answers_that_make_no_sense_are_garbage() {
 
 #[test]
 fn an_answer_of_another_protocol_is_garbage() {
-    for (version, good) in [("1", true), ("2", true), ("3", false), ("0", false), ("x", false)] {
+    for (version, good) in [
+        ("1", true),
+        ("2", true),
+        ("3", false),
+        ("0", false),
+        ("x", false),
+    ] {
         let (_server, client) = plain(Box::new(move |_, peer| {
             let body = encode(&answer());
             let text = format!(
@@ -280,7 +337,8 @@ fn an_answer_of_another_protocol_is_garbage() {
     }
     // Some web server.
     let (_server, client) = plain(Box::new(|_, peer| {
-        peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").unwrap();
+        peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
+            .unwrap();
     }));
     assert!(garbage(&client.remote().unwrap()).contains("does not speak the device protocol"));
 }
@@ -309,20 +367,28 @@ fn an_answer_that_is_too_long_is_not_taken() {
         send(peer, "200 OK", &[("content-length", &declared)], b"");
         until_gone(peer);
     }));
-    assert_eq!(garbage(&client.remote().unwrap()), "it is longer than it may be");
+    assert_eq!(
+        garbage(&client.remote().unwrap()),
+        "it is longer than it may be"
+    );
     // Without a length: chunks without an end.
     let (_server, client) = plain(Box::new(|asked, peer| {
         if asked.path.ends_with("/challenge") {
             return send(peer, "204 No Content", &[], b"");
         }
-        let head = format!("HTTP/1.1 200 OK\r\n{HEADER_PROTOCOL}: 1\r\ntransfer-encoding: chunked\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 200 OK\r\n{HEADER_PROTOCOL}: 1\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
         let mut sent = peer.write_all(head.as_bytes());
         let chunk = [&b"1000\r\n"[..], &[0; 0x1000], b"\r\n"].concat();
         while sent.is_ok() {
             sent = peer.write_all(&chunk);
         }
     }));
-    assert_eq!(garbage(&client.remote().unwrap()), "it is longer than it may be");
+    assert_eq!(
+        garbage(&client.remote().unwrap()),
+        "it is longer than it may be"
+    );
 }
 
 #[test]
@@ -366,7 +432,10 @@ fn a_wait_that_is_broken_off_hangs_up_and_the_next_request_works() {
     }));
     let remote = client.remote().unwrap();
     smol::block_on(async {
-        let held = remote.check_in(CheckIn { wait_s: 55, ..message() });
+        let held = remote.check_in(CheckIn {
+            wait_s: 55,
+            ..message()
+        });
         let broken = async {
             has_begun.recv().await.unwrap();
             None

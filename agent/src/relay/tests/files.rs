@@ -24,7 +24,11 @@ fn serve(asked: &Asked, peer: &mut dyn Peer, content: &[u8], etag: &str) {
         return send(peer, "204 No Content", &[], b"");
     }
     let other = !asked.header("if-range").is_empty() && asked.header("if-range") != etag;
-    match asked.header("range").strip_prefix("bytes=").filter(|_| !other) {
+    match asked
+        .header("range")
+        .strip_prefix("bytes=")
+        .filter(|_| !other)
+    {
         None => send(peer, "200 OK", &[("etag", etag)], content),
         Some(range) => {
             let (from, last) = range.split_once('-').unwrap();
@@ -70,7 +74,12 @@ fn fetch(client: Client, range: Range) -> (Result<Fetched, RemoteError>, Vec<u8>
 #[test]
 fn ranges_come_as_they_were_asked() {
     let whole = content();
-    for (from, to, etag) in [(0, 10, None), (0, 100_000, None), (5, 70_000, Some(ETAG)), (99_999, 100_000, Some(ETAG))] {
+    for (from, to, etag) in [
+        (0, 10, None),
+        (0, 100_000, None),
+        (5, 70_000, Some(ETAG)),
+        (99_999, 100_000, Some(ETAG)),
+    ] {
         let (server, client) = plain(good());
         let (fetched, bytes) = fetch(client, range(from, to, etag));
         let fetched = fetched.unwrap();
@@ -87,7 +96,10 @@ fn ranges_come_as_they_were_asked() {
     assert_eq!((fetched.unwrap().file_bytes, bytes), (Some(100_000), whole));
     let (server, client) = plain(good());
     let (fetched, bytes) = fetch(client, range(7, 7, None));
-    assert_eq!((fetched.unwrap(), bytes.len(), server.asked().len()), (Fetched::default(), 0, 0));
+    assert_eq!(
+        (fetched.unwrap(), bytes.len(), server.asked().len()),
+        (Fetched::default(), 0, 0)
+    );
 }
 
 #[test]
@@ -99,14 +111,19 @@ fn a_server_without_ranges_is_read_up_to_what_was_asked() {
     assert_eq!(bytes, content()[..1000]);
     let (_server, client) = plain(Box::new(|_, peer| send(peer, "200 OK", &[], &content())));
     let (fetched, bytes) = fetch(client, range(10, 1000, None));
-    assert!(matches!(fetched, Err(RemoteError::Garbage(_))), "{fetched:?}");
+    assert!(
+        matches!(fetched, Err(RemoteError::Garbage(_))),
+        "{fetched:?}"
+    );
     assert_eq!(bytes, b"");
 }
 
 #[test]
 fn a_file_that_changes_between_two_ranges_is_noticed() {
     // The new file is sent whole, with its own ETag.
-    let (_server, client) = plain(Box::new(|asked, peer| serve(asked, peer, &content(), "\"f3\"")));
+    let (_server, client) = plain(Box::new(|asked, peer| {
+        serve(asked, peer, &content(), "\"f3\"")
+    }));
     let (fetched, bytes) = fetch(client, range(10, 1000, Some(ETAG)));
     assert!(matches!(fetched, Err(RemoteError::Changed)), "{fetched:?}");
     assert_eq!(bytes, b"");
@@ -137,7 +154,10 @@ fn another_range_than_was_asked_is_not_taken() {
             send(peer, "206 Partial Content", &headers, &[0; 2000]);
         }));
         let (fetched, bytes) = fetch(client, range(10, 1000, Some(ETAG)));
-        assert!(matches!(fetched, Err(RemoteError::Garbage(_))), "{content_range}: {fetched:?}");
+        assert!(
+            matches!(fetched, Err(RemoteError::Garbage(_))),
+            "{content_range}: {fetched:?}"
+        );
         assert_eq!(bytes, b"", "{content_range}");
     }
 }
@@ -167,12 +187,18 @@ fn a_download_that_breaks_keeps_what_came() {
         if asked.path.ends_with("/challenge") {
             return send(peer, "204 No Content", &[], b"");
         }
-        let headers = [("content-range", "bytes 0-9999/100000"), ("content-length", "10000")];
+        let headers = [
+            ("content-range", "bytes 0-9999/100000"),
+            ("content-length", "10000"),
+        ];
         send(peer, "206 Partial Content", &headers, &content()[..4000]);
         panic!("this thread ends, and the connection with it");
     }));
     let (fetched, bytes) = fetch(client, range(0, 10_000, None));
-    assert!(matches!(fetched, Err(RemoteError::Unreachable(_))), "{fetched:?}");
+    assert!(
+        matches!(fetched, Err(RemoteError::Unreachable(_))),
+        "{fetched:?}"
+    );
     assert_eq!(bytes, content()[..4000]);
 }
 
@@ -182,7 +208,10 @@ fn a_server_that_stops_sending_is_slow() {
         if asked.path.ends_with("/challenge") {
             return send(peer, "204 No Content", &[], b"");
         }
-        let headers = [("content-range", "bytes 0-9999/100000"), ("content-length", "10000")];
+        let headers = [
+            ("content-range", "bytes 0-9999/100000"),
+            ("content-length", "10000"),
+        ];
         send(peer, "206 Partial Content", &headers, &content()[..4000]);
         until_gone(peer);
     }));
@@ -198,7 +227,10 @@ fn a_server_that_sends_a_byte_at_a_time_is_slow() {
         if asked.path.ends_with("/challenge") {
             return send(peer, "204 No Content", &[], b"");
         }
-        let headers = [("content-range", "bytes 0-99999/100000"), ("content-length", "100000")];
+        let headers = [
+            ("content-range", "bytes 0-99999/100000"),
+            ("content-length", "100000"),
+        ];
         send(peer, "206 Partial Content", &headers, b"");
         // Slow is what this server is for.
         let tick = std::time::Duration::from_millis(50);
@@ -238,7 +270,9 @@ fn another_server_learns_nothing_of_the_device() {
         // Signed once, so that there is a challenge that could be given away.
         let sink = || Box::new(|_: &[u8]| Ok(()));
         remote.fetch(range(0, 1000, None), sink()).await.unwrap();
-        remote.fetch(at(format!("{}/files/f2", cdn.url())), sink()).await
+        remote
+            .fetch(at(format!("{}/files/f2", cdn.url())), sink())
+            .await
     });
     assert_eq!(fetched.unwrap().file_bytes, Some(100_000));
     let asked = cdn.asked();
@@ -263,7 +297,10 @@ fn another_server_that_redirects_to_the_relay_is_not_followed() {
         ..range(0, 1000, None)
     };
     let fetched = smol::block_on(remote.fetch(range, Box::new(|_| Ok(()))));
-    assert!(matches!(fetched, Err(RemoteError::Refused { status: 302, .. })), "{fetched:?}");
+    assert!(
+        matches!(fetched, Err(RemoteError::Refused { status: 302, .. })),
+        "{fetched:?}"
+    );
     assert_eq!(relay.asked(), []);
 }
 
@@ -284,7 +321,10 @@ fn an_address_that_a_device_does_not_ask_is_not_asked() {
             ..range(0, 1000, None)
         };
         let fetched = smol::block_on(remote.fetch(range, Box::new(|_| Ok(()))));
-        assert!(matches!(fetched, Err(RemoteError::Garbage(_))), "{url}: {fetched:?}");
+        assert!(
+            matches!(fetched, Err(RemoteError::Garbage(_))),
+            "{url}: {fetched:?}"
+        );
     }
     assert_eq!((local.asked(), relay.asked()), (vec![], vec![]));
 }

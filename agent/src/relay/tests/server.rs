@@ -185,7 +185,8 @@ fn read_request(stream: &mut impl Read) -> io::Result<Asked> {
 
 /// Sends an answer with these headers, protocol and challenge included.
 pub(super) fn send(peer: &mut dyn Peer, status: &str, headers: &[(&str, &str)], body: &[u8]) {
-    let mut text = format!("HTTP/1.1 {status}\r\n{HEADER_PROTOCOL}: 1\r\n{HEADER_CHALLENGE}: c7\r\n");
+    let mut text =
+        format!("HTTP/1.1 {status}\r\n{HEADER_PROTOCOL}: 1\r\n{HEADER_CHALLENGE}: c7\r\n");
     for (name, value) in headers {
         text += &format!("{name}: {value}\r\n");
     }
@@ -302,6 +303,9 @@ pub(super) fn hasty() -> Limits {
 
 /// Whether a request says anything of the device.
 pub(super) fn names_the_device(asked: &Asked) -> bool {
-    let coracle = asked.headers.keys().any(|name| name.starts_with("coracle-"));
+    let coracle = asked
+        .headers
+        .keys()
+        .any(|name| name.starts_with("coracle-"));
     coracle || asked.headers.contains_key(HEADER_DEVICE) || format!("{asked:?}").contains("pump-7")
 }

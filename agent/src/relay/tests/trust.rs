@@ -1,14 +1,15 @@
 //! Which server is taken for the relay: certificates, clocks, proxies.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use relay_api::device::{CheckIn, encode};
 
 use super::super::{Remote as _, RemoteError, Roots};
 use super::control::answer;
-use super::server::{Authority, Client, Handler, Peer, Server, Years, facts, send, until_gone};
+use super::server::{Authority, Client, Handler, Server, Years, facts, send, until_gone};
 
 /// A relay that answers everything.
 pub(super) fn well() -> Handler {
@@ -141,87 +142,100 @@ fn nobody_at_the_address_is_unreachable() {
     let url = format!("https://{}", free.local_addr().unwrap());
     drop(free);
     let result = check_in(Client::of(&url, &ca));
-    assert!(matches!(result, Err(RemoteError::Unreachable(_))), "{result:?}");
+    assert!(
+        matches!(result, Err(RemoteError::Unreachable(_))),
+        "{result:?}"
+    );
 }
 
-/// A CONNECT proxy to `to`, whatever it is asked for.
-fn proxy(to: std::net::SocketAddr) -> Server {
-    Server::start(
-        None,
-        Box::new(move |asked, peer| {
-            if asked.method != "CONNECT" {
-                return send(peer, "405 No", &[], b"");
-            }
-            if asked.header("proxy-authorization").is_empty() {
-                return send(peer, "407 Who are you", &[], b"");
-            }
-            let _ = peer.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-            let _ = peer.flush();
-            tunnel(peer, TcpStream::connect(to).unwrap());
-        }),
-    )
-}
-
-/// Passes bytes on, in turns as TLS and HTTP/1.1 take them, until either side goes.
-fn tunnel(near: &mut dyn Peer, mut far: TcpStream) {
-    let mut back = far.try_clone().unwrap();
-    let (sender, receiver) = std::sync::mpsc::channel::<Vec<u8>>();
+/// A CONNECT proxy that leads to `to`, whatever it is asked for; sends on what it was asked.
+fn proxy(to: SocketAddr) -> (SocketAddr, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, receiver) = channel();
+    // Ends with the process: it waits for a connection that nobody makes.
     thread::spawn(move || {
-        let mut piece = [0; 4096];
-        while let Ok(read @ 1..) = back.read(&mut piece) {
-            if sender.send(piece[..read].to_vec()).is_err() {
-                return;
+        for near in listener.incoming() {
+            let (mut near, mut head) = (near.unwrap(), Vec::new());
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                near.read_exact(&mut byte).unwrap();
+                head.extend(byte);
             }
+            let head = String::from_utf8(head).unwrap();
+            let known = head.contains("Proxy-Authorization: ");
+            sender.send(head).unwrap();
+            if !known {
+                near.write_all(b"HTTP/1.1 407 Who are you\r\ncontent-length: 0\r\n\r\n")
+                    .unwrap();
+                continue;
+            }
+            near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let far = TcpStream::connect(to).unwrap();
+            pass_on(near.try_clone().unwrap(), far.try_clone().unwrap());
+            pass_on(far, near);
         }
     });
-    let mut piece = [0; 4096];
-    let short = std::time::Duration::from_millis(20);
-    while let Ok(read @ 1..) = near.read(&mut piece) {
-        if far.write_all(&piece[..read]).is_err() {
-            return;
-        }
-        // The first bytes of an answer are waited for, the rest comes right behind.
-        let mut wait = std::time::Duration::from_secs(10);
-        while let Ok(bytes) = receiver.recv_timeout(wait) {
-            if near.write_all(&bytes).and_then(|()| near.flush()).is_err() {
-                return;
-            }
-            wait = short;
-        }
-    }
+    (address, receiver)
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream) {
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    });
 }
 
 #[test]
 fn a_proxy_sees_the_host_and_its_own_password_and_nothing_else() {
     let ca = Authority::new(GOOD);
     let server = Server::start(Some(ca.server("relay.example", GOOD)), well());
-    let proxy = proxy(server.address);
+    let (proxy, heads) = proxy(server.address);
     let through = |login: &str| {
         let mut client = Client::of("https://relay.example:8443", &ca);
-        client.proxy = Some(format!("http://{login}127.0.0.1:{}", proxy.address.port()));
+        client.proxy = Some(format!("http://{login}{proxy}"));
         check_in(client)
     };
     through("user:secret@").unwrap();
-    let asked = proxy.asked();
-    assert_eq!((asked[0].method.as_str(), asked[0].path.as_str()), ("CONNECT", "relay.example:8443"));
-    assert!(asked.iter().all(|asked| !format!("{asked:?}").contains("pump-7")));
+    let head = heads.recv().unwrap();
+    assert!(
+        head.starts_with("CONNECT relay.example:8443 HTTP/1.1\r\n"),
+        "{head}"
+    );
     // user:secret
-    assert_eq!(asked[0].header("proxy-authorization"), "Basic dXNlcjpzZWNyZXQ=");
-    assert!(server.asked().iter().all(|asked| asked.header("proxy-authorization").is_empty()));
+    assert!(
+        head.contains("Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n"),
+        "{head}"
+    );
+    assert!(
+        !head.contains("pump-7") && !head.to_lowercase().contains("coracle-device"),
+        "{head}"
+    );
+    let asked = server.asked();
+    assert!(
+        asked.len() == 2
+            && asked
+                .iter()
+                .all(|a| a.header("proxy-authorization").is_empty())
+    );
     match through("") {
         Err(RemoteError::Unreachable(words)) => assert!(words.contains("407"), "{words}"),
         other => panic!("{other:?}"),
     }
+    assert_eq!(server.asked().len(), 2);
 }
 
 #[test]
 fn a_proxy_that_breaks_off_is_unreachable_and_keeps_its_password() {
     let ca = Authority::new(GOOD);
-    let proxy = Server::start(None, Box::new(|_, peer| {
-        let _ = peer.write_all(b"HTTP/1.1 502 Bad\r\ncontent-length: 0\r\n\r\n");
-        let _ = peer.flush();
-        until_gone(peer);
-    }));
+    let proxy = Server::start(
+        None,
+        Box::new(|_, peer| {
+            let _ = peer.write_all(b"HTTP/1.1 502 Bad\r\ncontent-length: 0\r\n\r\n");
+            let _ = peer.flush();
+            until_gone(peer);
+        }),
+    );
     let mut client = Client::of("https://relay.example", &ca);
     client.proxy = Some(format!("http://user:secret@{}", proxy.address));
     let error = check_in(client).unwrap_err();
