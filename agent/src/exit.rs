@@ -12,7 +12,7 @@ pub(crate) const REFUSED: u8 = 10;
 pub(crate) const NO_SPACE: u8 = 11;
 /// The container runtime does not answer.
 pub(crate) const RUNTIME_UNREACHABLE: u8 = 12;
-/// The bundle could not be read to its end.
+/// The bundle could not be read to its end, or the relay does not answer.
 pub(crate) const DOWNLOAD_FAILED: u8 = 13;
 /// Locked, or outside its window.
 pub(crate) const LOCKED: u8 = 14;

@@ -202,7 +202,7 @@ mod tests {
             prop_assert_eq!(due % u128::from(obeyed), u128::from(slot_s(&id, obeyed)));
             prop_assert!(first_ms(interval, random) <= 10_000);
             let failed = failed_ms(interval, failures, random);
-            prop_assert!(failed >= 1_000 && failed <= 86_400_000);
+            prop_assert!((1_000..=86_400_000).contains(&failed));
         }
     }
 }

@@ -13,6 +13,7 @@ use relay_api::device::{Answer, LONG_POLL_S_MAX};
 use smol::future::or;
 
 use super::Engine;
+use super::app::App;
 use super::link::values_of;
 use crate::relay::RemoteError;
 use crate::state::{LinkRecord, Wait};
@@ -203,19 +204,28 @@ impl Engine {
             .hold_s
             .set(answer.long_poll_s.min(LONG_POLL_S_MAX));
         let apps: Vec<_> = self.apps.borrow().values().cloned().collect();
-        for app in apps {
+        for app in &apps {
             let old = values_of(&before, &app.name);
             if !old.eq(values_of(&answer.variables, &app.name)) {
                 app.settings_compared.set(false);
-                let rests = app.state().phase == Phase::Idle && app.unreconciled.get().is_none();
-                if rests && !app.settings_compared.replace(true) {
-                    self.offer_new_settings(&app);
-                }
             }
         }
         *self.link.desired.borrow_mut() = answer.desired;
         self.pursue();
+        for app in &apps {
+            self.compare_settings(app);
+        }
         Ok(())
+    }
+
+    /// Offers new settings to an app at rest, unless a new version is on its way, which brings
+    /// them along. An app that is not at rest compares them itself once it is.
+    pub(super) fn compare_settings(&self, app: &App) {
+        let rests = app.state().phase == Phase::Idle && app.unreconciled.get().is_none();
+        let waits = self.link.attempts.borrow().contains_key(&app.name);
+        if rests && !waits && !app.settings_compared.replace(true) {
+            self.offer_new_settings(app);
+        }
     }
 
     /// When to ask again, after a turn.

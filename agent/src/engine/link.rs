@@ -155,6 +155,9 @@ impl Link {
             wait: None,
             ..before
         })?;
+        self.desired.take();
+        self.again.take();
+        self.attempts.take();
         *self.remote.borrow_mut() = Some(remote);
         self.trouble.take();
         self.failures.set(0);

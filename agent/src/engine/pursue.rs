@@ -158,6 +158,10 @@ impl Engine {
         self.note_end(&desired, result);
         self.nudge();
         self.pursue();
+        let app = self.apps.borrow().get(&desired.app).cloned();
+        if let Some(app) = app {
+            self.compare_settings(&app);
+        }
     }
 
     /// Notes how an attempt ended: for good, or to be made again.

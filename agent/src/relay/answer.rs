@@ -4,6 +4,7 @@
 
 use std::error::Error as _;
 use std::io::{self, Read as _};
+use std::time::{Duration, Instant};
 
 use bundle::DeviceId;
 use relay_api::device::{
@@ -14,13 +15,13 @@ use rustls::CertificateError;
 use serde::Deserialize;
 
 use super::RemoteError;
-use super::http::Response;
+use super::http::{Header, Response};
 
 /// The longest `Retry-After` that is passed on, in seconds: a day.
 const RETRY_AFTER_S_MAX: u64 = 86_400;
 
 /// The headers that name the device and the protocol.
-pub(super) fn names(device: &DeviceId) -> [(&'static str, String); 2] {
+pub(super) fn names(device: &DeviceId) -> [Header; 2] {
     [
         (HEADER_DEVICE, device.to_string()),
         (HEADER_PROTOCOL, PROTOCOL.to_string()),
@@ -28,11 +29,7 @@ pub(super) fn names(device: &DeviceId) -> [(&'static str, String); 2] {
 }
 
 /// The headers of a signed request.
-pub(super) fn headers(
-    device: &DeviceId,
-    challenge: String,
-    signature: String,
-) -> [(&'static str, String); 4] {
+pub(super) fn headers(device: &DeviceId, challenge: String, signature: String) -> [Header; 4] {
     let [device, protocol] = names(device);
     [
         device,
@@ -92,7 +89,7 @@ struct Words {
 ///
 /// # Errors
 /// [`RemoteError`]: it is busy, it refuses, it redirects.
-pub(super) fn refusal(response: Response) -> Result<Response, RemoteError> {
+pub(super) fn refusal(response: Response, body_time: Duration) -> Result<Response, RemoteError> {
     let status = response.status().as_u16();
     match status {
         200..=299 => return Ok(response),
@@ -116,7 +113,7 @@ pub(super) fn refusal(response: Response) -> Result<Response, RemoteError> {
         _ => {}
     }
     // Some other server on the way may have answered, in its own words.
-    let words = body(response, ERROR_BYTES_MAX).unwrap_or_default();
+    let words = body(response, ERROR_BYTES_MAX, body_time).unwrap_or_default();
     let words: Refusal = serde_json::from_slice(&words).unwrap_or_default();
     Err(RemoteError::Refused {
         status,
@@ -126,8 +123,13 @@ pub(super) fn refusal(response: Response) -> Result<Response, RemoteError> {
     })
 }
 
-/// The body of an answer, of at most `bytes_max` bytes.
-pub(super) fn body(response: Response, bytes_max: usize) -> Result<Vec<u8>, RemoteError> {
+/// The body of an answer, of at most `bytes_max` bytes, which must be there within `body_time` and
+/// one more read.
+pub(super) fn body(
+    response: Response,
+    bytes_max: usize,
+    body_time: Duration,
+) -> Result<Vec<u8>, RemoteError> {
     const TOO_LONG: RemoteError = RemoteError::Garbage("it is longer than it may be");
     let body = response.into_body();
     let max = bytes_max as u64;
@@ -136,7 +138,16 @@ pub(super) fn body(response: Response, bytes_max: usize) -> Result<Vec<u8>, Remo
     }
     let mut bytes = Vec::new();
     let mut reader = body.into_reader().take(max + 1);
-    reader.read_to_end(&mut bytes).map_err(broken)?;
+    let (since, mut piece) = (Instant::now(), [0; 4 << 10]);
+    loop {
+        match reader.read(&mut piece).map_err(broken)? {
+            0 => break,
+            read => bytes.extend_from_slice(piece.get(..read).unwrap_or_default()),
+        }
+        if since.elapsed() > body_time {
+            return Err(RemoteError::Slow);
+        }
+    }
     if bytes.len() > bytes_max {
         return Err(TOO_LONG);
     }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::answer::{self, broken, failed};
-use super::http::{Line, Request, Response};
+use super::http::{Header, Line, Request, Response};
 use super::{Fetched, Range, RemoteError, Sink};
 
 /// Bytes that are read at a time.
@@ -106,7 +106,7 @@ fn ask(line: &Line, range: &Range) -> Result<Response, RemoteError> {
         RemoteError::Garbage("it names a bundle at an address that a device does not ask");
     let target = line.address.named(&range.url).map_err(|_| ADDRESS)?;
     let agent = line.files(target.own)?;
-    let mut send = |headers: &[(&'static str, String)]| {
+    let mut send = |headers: &[Header]| {
         let mut request = Request::get(&target.url)
             .header("range", format!("bytes={}-{}", range.from, range.to - 1));
         if let Some(etag) = &range.etag {
@@ -117,12 +117,16 @@ fn ask(line: &Line, range: &Range) -> Result<Response, RemoteError> {
         }
         let request = request.body(()).map_err(|e| failed(e.into()))?;
         let request = agent.configure_request(request);
-        let request = request.timeout_per_read(Some(line.limits.slow)).build();
+        // A file takes as long as it takes, as long as it comes.
+        let request = request
+            .timeout_recv_body(None)
+            .timeout_per_read(Some(line.limits.slow))
+            .build();
         agent.run(request).map_err(failed)
     };
     match &target.signed {
         Some(path) => line.signed(agent, "GET", path, b"", &mut send),
-        None => answer::refusal(send(&[])?),
+        None => answer::refusal(send(&[])?, line.limits.answer),
     }
 }
 

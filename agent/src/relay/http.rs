@@ -234,6 +234,10 @@ impl Remote for HttpRemote {
 
 /// A request, ready to be sent.
 pub(super) type Request<B> = ureq::http::Request<B>;
+/// Sends a request with these headers too.
+type Sender<'a> = dyn FnMut(&[Header]) -> Result<Response, RemoteError> + 'a;
+/// The name and the value of a header.
+pub(super) type Header = (&'static str, String);
 /// An answer whose body has not been read.
 pub(super) type Response = ureq::http::Response<ureq::Body>;
 
@@ -296,7 +300,7 @@ impl Line {
             agent.run(request).map_err(failed)
         })?;
         answer::check_protocol(&response)?;
-        answer::body(response, bytes_max)
+        answer::body(response, bytes_max, self.limits.answer)
     }
 
     /// Sends a signed request: with the challenge that is known, else with one that is asked for;
@@ -310,7 +314,7 @@ impl Line {
         method: &str,
         path: &str,
         body: &[u8],
-        send: &mut dyn FnMut(&[(&'static str, String)]) -> Result<Response, RemoteError>,
+        send: &mut Sender<'_>,
     ) -> Result<Response, RemoteError> {
         let mut again = true;
         loop {
@@ -322,7 +326,7 @@ impl Line {
             let headers = answer::headers(&self.device, challenge, signature);
             let response = send(&headers)?;
             self.keep_challenge(&response);
-            match answer::refusal(response) {
+            match answer::refusal(response, self.limits.answer) {
                 Err(RemoteError::Refused { code, .. }) if again && code == "challenge" => {
                     again = false;
                 }
@@ -347,7 +351,7 @@ impl Line {
             .header(device.0, device.1)
             .header(protocol.0, protocol.1);
         let request = request.body(()).map_err(|e| failed(e.into()))?;
-        let response = answer::refusal(agent.run(request).map_err(failed)?)?;
+        let response = answer::refusal(agent.run(request).map_err(failed)?, self.limits.answer)?;
         answer::check_protocol(&response)?;
         self.keep_challenge(&response);
         self.known_challenge()
@@ -383,7 +387,7 @@ fn agent(
         .timeout_send_request(Some(limits.answer))
         .timeout_send_body(Some(limits.answer))
         .timeout_recv_response(Some(limits.answer))
-        .timeout_per_read(None)
+        .timeout_recv_body(Some(limits.answer))
         .input_buffer_size(16 << 10)
         .output_buffer_size(8 << 10)
         .max_response_header_size(8 << 10)

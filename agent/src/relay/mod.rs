@@ -36,6 +36,10 @@ pub(crate) trait Remote {
     fn check_in(&self, check_in: CheckIn) -> Later<Result<Answer, RemoteError>>;
 
     /// Delivers the bytes of a report; done means that the relay has them durably.
+    #[allow(
+        dead_code,
+        reason = "for the spool of reports, which comes with its own change"
+    )]
     fn report(&self, key: ReportKey, report: Vec<u8>) -> Later<Result<(), RemoteError>>;
 
     /// Fetches a range of a file into `sink`, which is called where it may block.
@@ -103,6 +107,10 @@ pub(crate) enum RemoteError {
 
 impl RemoteError {
     /// Whether trying again later may help by itself.
+    #[allow(
+        dead_code,
+        reason = "for reports and downloads, which come with their own change"
+    )]
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Busy { .. } | Self::Slow | Self::Certificate(_) => true,

@@ -9,7 +9,7 @@ use relay_api::device::{AppPhase, ServiceState};
 use super::bench::{Agent, Bench, Recipe, exec_health, text_of};
 use super::disk::{BadDisk, Fate, Harm};
 use super::relay::FakeRelay;
-use crate::api::{CheckView, Reply, Request, StatusView};
+use crate::api::{CheckView, Reply, Request, Secret, StatusView};
 use crate::relay::RemoteError;
 use crate::state::vfs::RealVfs;
 
@@ -444,6 +444,50 @@ fn new_values_make_a_new_generation_under_the_same_seq() {
     agent.pass_ms(HOUR_MS);
     assert_eq!(generation(&agent), (Some(1), Some(3)));
     assert_eq!(relay.fetches.get(), 1);
+}
+
+#[test]
+fn values_that_come_with_a_new_version_switch_once() {
+    let (bench, relay, agent) = enrolled();
+    relay.wants(1, 1, &with_variable(1).build(&bench));
+    agent.pass_ms(10 * MINUTE_MS);
+    relay.gives(&[("SITE", "Harbour")]);
+    relay.wants(2, 2, &with_variable(2).build(&bench));
+    agent.pass_ms(10 * MINUTE_MS);
+    let app = agent.app("shop").unwrap();
+    assert_eq!((app.seq, app.generation), (Some(2), Some(2)));
+    // A version that cannot be fetched does not hold the values up for ever.
+    relay.broken.set(Some(down));
+    relay.gives(&[("SITE", "Pier")]);
+    relay.wants(3, 3, &with_variable(3).build(&bench));
+    agent.pass_ms(10 * MINUTE_MS);
+    let app = agent.app("shop").unwrap();
+    assert_eq!((app.seq, app.generation), (Some(2), Some(3)));
+}
+
+#[test]
+fn another_relay_takes_the_place_of_the_first_with_all_it_wanted() {
+    let (bench, relay, agent) = enrolled();
+    agent.apply(&Recipe::new(1).build(&bench)).unwrap();
+    let two = sick(&bench, 2);
+    relay.wants(7, 2, &two);
+    agent.pass_ms(30 * MINUTE_MS);
+    assert_eq!(relay.fetches.get(), 1);
+    // The same relay: its rollout 7 has had its attempt.
+    FakeRelay::enroll(&agent).unwrap();
+    agent.pass_ms(HOUR_MS);
+    assert_eq!(relay.fetches.get(), 1);
+    // Another one, whose rollout 7 is another.
+    let request = Request::Enroll {
+        url: "https://other.example/".into(),
+        token: Secret("cet_2".into()),
+        ca: None,
+    };
+    agent.ask(request).unwrap();
+    agent.pass_ms(HOUR_MS);
+    assert_eq!(relay.fetches.get(), 2);
+    let url = status(&agent).relay.url;
+    assert_eq!(url.as_deref(), Some("https://other.example"));
 }
 
 #[test]

@@ -400,6 +400,32 @@ fn a_relay_that_says_nothing_is_given_up() {
 }
 
 #[test]
+fn a_relay_that_sends_its_answer_a_byte_at_a_time_is_given_up() {
+    for status in ["200 OK", "500 Bad"] {
+        let (_server, mut client) = plain(Box::new(move |asked, peer| {
+            if asked.path.ends_with("/challenge") {
+                return send(peer, "204 No Content", &[], b"");
+            }
+            send(peer, status, &[("content-length", "4000")], b"");
+            // Slow is what this server is for.
+            let tick = std::time::Duration::from_millis(50);
+            while peer.write_all(b"x").and_then(|()| peer.flush()).is_ok() {
+                std::thread::sleep(tick);
+            }
+        }));
+        client.limits = hasty();
+        let error = check_in(client).unwrap_err();
+        let given_up = matches!(
+            error,
+            RemoteError::Unreachable(_)
+                | RemoteError::Slow
+                | RemoteError::Refused { status: 500, .. }
+        );
+        assert!(given_up, "{error:?}");
+    }
+}
+
+#[test]
 fn a_connection_that_breaks_in_the_middle_is_unreachable() {
     let (_server, client) = plain(Box::new(|asked, peer| {
         if asked.path.ends_with("/challenge") {
