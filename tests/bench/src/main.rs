@@ -17,6 +17,8 @@ mod load;
 mod options;
 mod peer;
 mod proc;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod waiting;
 
