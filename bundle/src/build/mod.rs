@@ -9,9 +9,11 @@ mod compress;
 mod error;
 pub mod key;
 mod split;
+mod unsigned;
 
 pub use builder::Builder;
 pub use compress::Compression;
 pub use error::{BuildError, KeyError};
 pub use key::SecretKey;
 pub use split::{Split, join, split};
+pub use unsigned::UnsignedBundle;

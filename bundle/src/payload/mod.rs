@@ -13,10 +13,10 @@ use std::io::Read;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::Digest;
 use crate::error::Refused;
 use crate::manifest::Blob;
 use crate::verify::VerifiedBundle;
+use crate::{Digest, Manifest};
 use pieces::Pieces;
 
 /// How deep [`verify_payload`] looks.
@@ -39,15 +39,41 @@ pub fn verify_payload(
     depth: Depth,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), Refused> {
-    let (expected, found) = (bundle.file_bytes(), source.len()?);
+    verify_blobs(
+        bundle.manifest(),
+        bundle.payload_offset(),
+        source,
+        depth,
+        progress,
+    )
+}
+
+/// How many bytes the payload has.
+pub(crate) fn payload_bytes(manifest: &Manifest) -> u64 {
+    // Blobs lie back to back (B21), so the last one ends the payload; the sum was checked.
+    let last = manifest.blobs.last();
+    last.map_or(0, |blob| blob.offset.saturating_add(blob.stored_bytes))
+}
+
+/// [`verify_payload`] of a manifest whose rules were checked, whose payload begins at
+/// `payload_offset`.
+pub(crate) fn verify_blobs(
+    manifest: &Manifest,
+    payload_offset: u64,
+    source: &dyn ReadAt,
+    depth: Depth,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), Refused> {
+    let expected = payload_offset.saturating_add(payload_bytes(manifest));
+    let found = source.len()?;
     if found != expected {
         return Err(Refused::FileLength { expected, found });
     }
     let mut done = 0;
-    for blob in &bundle.manifest().blobs {
-        verify_stored(source, blob, bundle.payload_offset(), &mut done, progress)?;
+    for blob in &manifest.blobs {
+        verify_stored(source, blob, payload_offset, &mut done, progress)?;
         if depth == Depth::Plain {
-            let mut reader = BlobReader::new(source, blob, bundle.payload_offset());
+            let mut reader = BlobReader::new(source, blob, payload_offset);
             drain(&mut reader)?;
         }
     }

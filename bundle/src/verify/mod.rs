@@ -9,6 +9,7 @@ use crate::error::Refused;
 use crate::head::Head;
 use crate::manifest::TYPE_TAG;
 use crate::minisig::KeyId;
+use crate::payload::payload_bytes;
 use crate::trust::TrustStore;
 use crate::{Digest, Manifest};
 
@@ -51,13 +52,8 @@ impl VerifiedBundle {
 
     /// How many bytes the whole bundle file has.
     pub fn file_bytes(&self) -> u64 {
-        // Blobs lie back to back (B21), so the last one ends the payload; the sum was checked.
-        let payload = self
-            .manifest
-            .blobs
-            .last()
-            .map_or(0, |blob| blob.offset.saturating_add(blob.stored_bytes));
-        self.payload_offset().saturating_add(payload)
+        self.payload_offset()
+            .saturating_add(payload_bytes(&self.manifest))
     }
 }
 
@@ -112,10 +108,13 @@ fn verify_signatures(head: &Head<'_>, trust: &TrustStore) -> Result<Vec<KeyId>, 
     Ok(trusted)
 }
 
-/// The clauses on a manifest alone (B9 to B11, B13, B20 on), for a draft that nobody signed yet.
+/// The clauses on a manifest alone (B9 to B11, B13, B20 on), for a bundle whose signatures do not
+/// count, or are not there yet.
 #[cfg(feature = "build")]
-pub(crate) fn decode_and_check(bytes: &[u8]) -> Result<(), Refused> {
-    rules::check(&decode(bytes)?)
+pub(crate) fn decode_and_check(bytes: &[u8]) -> Result<Manifest, Refused> {
+    let manifest = decode(bytes)?;
+    rules::check(&manifest)?;
+    Ok(manifest)
 }
 
 /// Clauses B9 to B11.

@@ -11,6 +11,7 @@ mod man;
 mod pack;
 mod password;
 mod render;
+mod serve;
 mod time;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ enum Command {
     Bundle(bundle::Command),
     #[command(subcommand)]
     Key(key::Command),
+    Serve(Box<serve::Args>),
     Completion(completion::Args),
     Man(man::Args),
 }
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Pack(args) => args.run(),
         Command::Bundle(command) => command.run(),
         Command::Key(command) => command.run(),
+        Command::Serve(args) => args.run(),
         Command::Completion(args) => args.run(&mut Cli::command()),
         Command::Man(args) => args.run(Cli::command()),
     };

@@ -1,0 +1,101 @@
+//! `/api/v1/tokens` and `/api/v1/whoami`
+//!
+//! Never shows a token twice.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use bundle::Utc;
+use relay_api::operator::{NewToken as Asked, Token, Whoami};
+
+use super::super::{Relay, now, secret};
+use super::ApiError;
+use super::guard::Operator;
+use super::input;
+use crate::domain::limits::TOKEN_NAME_BYTES_MAX;
+use crate::domain::token::{Kind, expires_at};
+use crate::store::NewToken;
+
+/// Who asks.
+pub(super) async fn whoami(Extension(operator): Extension<Operator>) -> Json<Whoami> {
+    Json(Whoami {
+        name: operator.token.name,
+        expires_at: Utc(operator.token.expires_at).to_string(),
+        relay: env!("CARGO_PKG_VERSION").to_string(),
+    })
+}
+
+/// All of them, newest first.
+pub(super) async fn list(State(relay): State<Arc<Relay>>) -> Result<Json<Vec<Token>>, ApiError> {
+    Ok(Json(relay.store.tokens(now()).await?))
+}
+
+/// Makes one.
+pub(super) async fn add(
+    State(relay): State<Arc<Relay>>,
+    Extension(operator): Extension<Operator>,
+    request: Request,
+) -> Result<(StatusCode, Json<Token>), ApiError> {
+    let asked: Asked = input::json(request).await?;
+    let now = now();
+    let secret = secret(Kind::Operator)?;
+    let token = NewToken {
+        name: name(asked.name)?,
+        hash: secret.hash(),
+        expires_at: expires_at(now, asked.ttl_s).map_err(ApiError::malformed)?,
+    };
+    operator.on(&token.name);
+    let added = relay.store.add_token(token, &operator.by, now).await?;
+    let told = Token {
+        token: Some(secret.as_str().to_string()),
+        ..added
+    };
+    Ok((StatusCode::CREATED, Json(told)))
+}
+
+/// A name that stands in tables and in the audit log without breaking them, and that nobody takes
+/// for a device or the relay.
+fn name(name: String) -> Result<String, ApiError> {
+    let reserved = matches!(name.as_str(), "relay" | "nobody") || name.starts_with("device ");
+    let fits = (1..=TOKEN_NAME_BYTES_MAX).contains(&name.len())
+        && name.trim() == name
+        && !name.chars().any(char::is_control)
+        && !reserved;
+    if fits {
+        return Ok(name);
+    }
+    Err(ApiError::Malformed(format!(
+        "a token's name has 1 to {TOKEN_NAME_BYTES_MAX} bytes without control characters, and is not \"relay\", \"nobody\" or \"device …\""
+    )))
+}
+
+/// Revokes one.
+pub(super) async fn revoke(
+    State(relay): State<Arc<Relay>>,
+    Path(id): Path<String>,
+    Extension(operator): Extension<Operator>,
+) -> Result<StatusCode, ApiError> {
+    operator.on(&id);
+    let number = input::number(&id, TOKEN)?;
+    match relay.store.revoke_token(number, &operator.by, now()).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(input::unknown(TOKEN, id)),
+    }
+}
+
+const TOKEN: &str = "token";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_forge_the_audit_log_are_refused() {
+        assert!(name("Ada (release team)".to_string()).is_ok());
+        for bad in ["", " ada", "device pump-7", "relay", "nobody", "a\nb", "a\x1b[31m", &"x".repeat(129)] {
+            assert!(name(bad.to_string()).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! One log line for each request: method, route, status, time, bytes, who.
+//!
+//! Never logs a path as it came (the route's template instead), a header, a token or a body.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use axum::body::HttpBody as _;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::info;
+
+use super::Peer;
+
+/// Who asks, for the log: filled in by whatever finds it out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Who(Arc<OnceLock<String>>);
+
+impl Who {
+    /// Says who it is; the first word stays.
+    pub(super) fn is(&self, who: impl Into<String>) {
+        let _ = self.0.set(who.into());
+    }
+}
+
+/// Logs each request when its answer begins.
+pub(super) async fn log(mut request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let who = Who::default();
+    request.extensions_mut().insert(who.clone());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let from = request.extensions().get::<Peer>().copied();
+    let from = from.map(|peer| peer.address(request.headers()).to_string());
+    let response = next.run(request).await;
+    info!(
+        method = ?method,
+        route = route.as_ref().map_or("-", MatchedPath::as_str),
+        status = response.status().as_u16(),
+        ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        bytes = response.body().size_hint().exact().unwrap_or_default(),
+        who = ?who.0.get().map_or("nobody", String::as_str),
+        from = from.as_deref().unwrap_or_default(),
+        "request"
+    );
+    response
+}
