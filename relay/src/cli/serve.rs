@@ -41,8 +41,7 @@ impl Args {
             None => Ok(Given::default()),
         };
         let settings = file.and_then(|file| self.given.or(file).settle());
-        let settings =
-            settings.map_err(|error| Failure::usage(&error).hint(error.hint()))?;
+        let settings = settings.map_err(|error| Failure::usage(&error).hint(error.hint()))?;
         serve::run(&settings).map_err(|error| {
             let failure = Failure::new(&error);
             match error.hint() {

@@ -264,8 +264,9 @@ impl ApiError {
                 "wait, then try with the right token",
             )
             .retry(*retry_s),
-            Self::Busy => show(S::SERVICE_UNAVAILABLE, &"the relay is busy", "try again")
-                .retry(BUSY_RETRY_S),
+            Self::Busy => {
+                show(S::SERVICE_UNAVAILABLE, &"the relay is busy", "try again").retry(BUSY_RETRY_S)
+            }
             Self::NoSpace => show(
                 S::SERVICE_UNAVAILABLE,
                 &"the relay's disk is full",
@@ -363,10 +364,7 @@ impl IntoResponse for ApiError {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if matches!(shown.code, "unauthorized") {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer"),
-            );
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

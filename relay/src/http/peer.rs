@@ -55,10 +55,16 @@ mod tests {
         headers.append("x-forwarded-for", "203.0.113.9".parse().unwrap());
         headers.append("x-forwarded-for", "1.2.3.4, 198.51.100.7".parse().unwrap());
         let peer = "127.0.0.1:5".parse().unwrap();
-        assert_eq!(Peer::plain(peer).address(&headers).to_string(), "198.51.100.7");
+        assert_eq!(
+            Peer::plain(peer).address(&headers).to_string(),
+            "198.51.100.7"
+        );
         assert_eq!(Peer::tls(peer).address(&headers).to_string(), "127.0.0.1");
         let beyond = "192.0.2.1:5".parse().unwrap();
-        assert_eq!(Peer::plain(beyond).address(&headers).to_string(), "192.0.2.1");
+        assert_eq!(
+            Peer::plain(beyond).address(&headers).to_string(),
+            "192.0.2.1"
+        );
         headers.append("x-forwarded-for", "unknown".parse().unwrap());
         assert_eq!(Peer::plain(peer).address(&headers).to_string(), "127.0.0.1");
     }

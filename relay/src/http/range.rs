@@ -32,7 +32,10 @@ pub(super) struct Conditions<'a> {
 
 /// Decides which part of a file with this strong `ETag` (quotes and all) a `GET` gets.
 pub(super) fn part(conditions: Conditions<'_>, etag: &str, bytes: u64) -> Part {
-    if conditions.if_none_match.is_some_and(|list| names(list, etag)) {
+    if conditions
+        .if_none_match
+        .is_some_and(|list| names(list, etag))
+    {
         return Part::NotModified;
     }
     // A date, or the tag of another file: the range was meant for something else.
@@ -146,8 +149,18 @@ mod tests {
     #[test]
     fn what_is_no_single_range_gets_the_whole() {
         for wrong in [
-            "", "bytes", "bytes=", "bytes=-", "bytes=5-2", "bytes=a-b", "bytes=+1-2", "bytes=1-2,4-5",
-            "items=0-1", "bytes=1--2", "bytes=0x1-2", "bytes=20-1x",
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=5-2",
+            "bytes=a-b",
+            "bytes=+1-2",
+            "bytes=1-2,4-5",
+            "items=0-1",
+            "bytes=1--2",
+            "bytes=0x1-2",
+            "bytes=20-1x",
         ] {
             check(wrong, 10, Part::Whole);
         }
@@ -161,7 +174,12 @@ mod tests {
             if_none_match: None,
         };
         assert_eq!(part(with(TAG), TAG, 10), range(1, 2));
-        for other in ["\"abd\"", "W/\"abc\"", "Wed, 25 Nov 2026 00:00:00 GMT", "abc"] {
+        for other in [
+            "\"abd\"",
+            "W/\"abc\"",
+            "Wed, 25 Nov 2026 00:00:00 GMT",
+            "abc",
+        ] {
             assert_eq!(part(with(other), TAG, 10), Part::Whole, "{other}");
         }
     }

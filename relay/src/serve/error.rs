@@ -56,7 +56,9 @@ impl ServeError {
     /// What to do next; may be empty.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
-            Self::Io { .. } => "check that the relay's user may write there, and that there is room",
+            Self::Io { .. } => {
+                "check that the relay's user may write there, and that there is room"
+            }
             Self::InUse(_) => "end it first, or give this one another --data",
             Self::Listen { error, .. } => match error.kind() {
                 io::ErrorKind::AddrInUse => "another program listens there: choose another port",

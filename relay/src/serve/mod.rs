@@ -65,7 +65,10 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     })?;
     let address = listener.local_addr().map_err(ServeError::Runtime)?;
     let certificate = Certificate::open(&settings.tls, address)?;
-    let acceptor = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+    let acceptor = certificate
+        .as_ref()
+        .map(Certificate::acceptor)
+        .transpose()?;
     let first = first_token::make(&relay, settings.admin_token_file.as_deref()).await?;
     announce(address, &settings.tls);
     if let Some(first) = first {
@@ -109,14 +112,16 @@ fn announce(address: SocketAddr, tls: &Tls) {
     info!(%address, tls = scheme == "https", "listening");
     match tls {
         Tls::None => info!("no TLS: for a proxy on this machine only"),
-        Tls::DevCa(folder) => info!(ca = ?folder.join("ca.pem"), "devices and operators trust this CA"),
+        Tls::DevCa(folder) => {
+            info!(ca = ?folder.join("ca.pem"), "devices and operators trust this CA")
+        }
         Tls::Files { .. } => {}
     }
 }
 
 /// Lets the process have as many descriptors as its connections may need, if the system allows it.
 fn raise_descriptors(connections_max: usize) {
-    // A download has a file beside its connection; the database and the rest need few.
+    // A download has a file beside its connection; the database and the rest take few.
     let wanted = u64::try_from(connections_max).unwrap_or(u64::MAX);
     let wanted = wanted.saturating_mul(2).saturating_add(100);
     let has = getrlimit(Resource::Nofile);
@@ -129,10 +134,11 @@ fn raise_descriptors(connections_max: usize) {
         maximum: has.maximum,
     };
     let set = setrlimit(Resource::Nofile, raised);
-    if set.is_err() || most < wanted {
-        let limit = if set.is_ok() { Some(most) } else { has.current };
+    let limit = if set.is_ok() { Some(most) } else { has.current };
+    let needed = u64::try_from(connections_max).unwrap_or(u64::MAX);
+    if limit.is_some_and(|limit| limit < needed.saturating_add(100)) {
         warn!(
-            limit,
+            ?limit,
             connections_max,
             "few open files are allowed: raise LimitNOFILE, or lower --connections-max"
         );

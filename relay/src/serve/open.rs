@@ -9,7 +9,7 @@
 //! Never removes anything but what an earlier run left half-done.
 
 use std::fs::{self, File};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,7 +46,9 @@ pub(super) async fn open(
     let trust = trust.transpose().map_err(ServeError::Keys)?;
     // Before anything is opened, and so before anything half-done is removed.
     let lock = Lock::take(data)?;
-    let store = SqliteStore::open(&data.join("relay.db")).await?;
+    let database = data.join("relay.db");
+    own(&database)?;
+    let store = SqliteStore::open(&database).await?;
     let folder = BundleFolder::open(data, trust, settings.bundle_bytes_max)?;
     let key = store.secret("challenges", random()?).await?;
     let relay = Relay {
@@ -65,6 +67,17 @@ pub(super) async fn open(
         limits: crate::http::Limits::default(),
     };
     Ok((relay, lock))
+}
+
+/// Makes the database's file, if it is missing, for the relay's user only: values of variables and
+/// the secret behind challenges are in it. SQLite gives the files beside it the same mode.
+fn own(database: &Path) -> Result<(), ServeError> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    options
+        .open(database)
+        .map(drop)
+        .map_err(ServeError::io(database))
 }
 
 /// One relay at a time serves a data folder. The lock is the kernel's, and goes with the process

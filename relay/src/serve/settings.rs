@@ -172,7 +172,9 @@ impl SettingsError {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Read { .. } => "check the path given with --config",
-            Self::File { .. } => "relay serve --help lists the settings; in the file, _ stands for -",
+            Self::File { .. } => {
+                "relay serve --help lists the settings; in the file, _ stands for -"
+            }
             Self::Missing(_) => {
                 "give it as a flag, in the environment (CORACLE_RELAY_…) or in relay.toml"
             }
@@ -272,11 +274,7 @@ impl Given {
             (1..=86_400).contains(&interval_s),
         )?;
         let long_poll_s = self.long_poll.unwrap_or(0);
-        bounded(
-            "--long-poll",
-            "at most 55",
-            long_poll_s <= LONG_POLL_S_MAX,
-        )?;
+        bounded("--long-poll", "at most 55", long_poll_s <= LONG_POLL_S_MAX)?;
         let connections_max = self.connections_max.unwrap_or(CONNECTIONS_MAX);
         bounded(
             "--connections-max",

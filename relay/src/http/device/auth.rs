@@ -82,11 +82,7 @@ pub(super) async fn claimed(
     read(device, request, bytes_max).await
 }
 
-async fn read(
-    device: DeviceId,
-    request: Request,
-    bytes_max: usize,
-) -> Result<Claimed, ApiError> {
+async fn read(device: DeviceId, request: Request, bytes_max: usize) -> Result<Claimed, ApiError> {
     let signature = text(request.headers(), HEADER_SIGNATURE).ok_or(ApiError::Signature)?;
     let signature = signature.to_string();
     let challenge = text(request.headers(), HEADER_CHALLENGE).unwrap_or_default();
@@ -127,11 +123,7 @@ impl Claimed {
     }
 }
 
-fn check_challenge(
-    relay: &Relay,
-    device: &DeviceId,
-    headers: &HeaderMap,
-) -> Result<(), ApiError> {
+fn check_challenge(relay: &Relay, device: &DeviceId, headers: &HeaderMap) -> Result<(), ApiError> {
     let challenge = text(headers, HEADER_CHALLENGE);
     let challenge = challenge.ok_or(ApiError::Challenge(ChallengeError::Foreign))?;
     let held = relay.challenges.check(challenge, device, now());

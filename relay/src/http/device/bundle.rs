@@ -49,7 +49,11 @@ pub(super) async fn get(
 }
 
 fn conditions(headers: &HeaderMap) -> Conditions<'_> {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
     Conditions {
         range: text(header::RANGE),
         if_range: text(header::IF_RANGE),

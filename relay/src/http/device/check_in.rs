@@ -57,11 +57,13 @@ async fn hold(
 ) -> Result<Answer, ApiError> {
     let until = Instant::now() + wait;
     let mut changes = relay.store.changes();
+    tracing::debug!(%device, "waits for news");
     loop {
         // Marked as seen before it is asked, so that no change falls between the two.
         changes.borrow_and_update();
         let meant = relay.store.meant(device).await?;
-        let answer = answer(relay, &meant.ok_or(ApiError::UnknownDevice)?);
+        let meant = meant.ok_or(ApiError::UnknownDevice)?;
+        let answer = answer(relay, &meant);
         if answer.revision != seen {
             return Ok(answer);
         }
@@ -71,7 +73,10 @@ async fn hold(
             () = relay.stop.cancelled() => false,
         };
         if !woken {
-            return Ok(Answer { now: now(), ..answer });
+            return Ok(Answer {
+                now: now(),
+                ..answer
+            });
         }
     }
 }

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use relay_api::device::{
-    ENROLL_BYTES_MAX, EnrollAnswer, EnrollRequest, TOKEN_BYTES_MAX, decode,
-};
+use relay_api::device::{ENROLL_BYTES_MAX, EnrollAnswer, EnrollRequest, TOKEN_BYTES_MAX, decode};
 
 use super::super::error::{ApiError, TokenState};
 use super::super::{Relay, from, now};
@@ -51,9 +49,7 @@ pub(super) async fn enroll(
             EnrollOutcome::TokenExpired => state(TokenState::Expired),
             EnrollOutcome::TokenRevoked => state(TokenState::Revoked),
             EnrollOutcome::TokenUsed => state(TokenState::Used),
-            EnrollOutcome::DeviceExists => {
-                Err(ApiError::DeviceExists(asked.device.to_string()))
-            }
+            EnrollOutcome::DeviceExists => Err(ApiError::DeviceExists(asked.device.to_string())),
         }
     };
     let labels = labels.inspect_err(|_| {

@@ -79,7 +79,9 @@ pub(super) async fn set(
     let device = input::device(&id)?;
     let change: VariableChange = input::json(request).await?;
     let change = Change::parse(&change).map_err(ApiError::malformed)?;
-    let done = relay.store.set_variables(&device, change, &operator.by, now());
+    let done = relay
+        .store
+        .set_variables(&device, change, &operator.by, now());
     match done.await? {
         VariableOutcome::Done(detail) => Ok(Json(*detail)),
         VariableOutcome::Refused(why) => Err(ApiError::malformed(why)),
@@ -95,7 +97,11 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     operator.on(&id);
     let device = input::device(&id)?;
-    match relay.store.remove_device(&device, &operator.by, now()).await? {
+    match relay
+        .store
+        .remove_device(&device, &operator.by, now())
+        .await?
+    {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(unknown_device(&id)),
     }

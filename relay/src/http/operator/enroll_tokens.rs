@@ -13,8 +13,8 @@ use super::super::{Relay, now, secret};
 use super::ApiError;
 use super::guard::Operator;
 use super::input;
-use crate::domain::token::{Kind, expires_at};
 use crate::domain::labels;
+use crate::domain::token::{Kind, expires_at};
 use crate::store::NewEnrollToken;
 
 /// All of them, newest first.
@@ -38,7 +38,10 @@ pub(super) async fn add(
         hash: secret.hash(),
         expires_at: expires_at(now, asked.ttl_s).map_err(ApiError::malformed)?,
     };
-    let added = relay.store.add_enroll_token(token, &operator.by, now).await?;
+    let added = relay
+        .store
+        .add_enroll_token(token, &operator.by, now)
+        .await?;
     let told = EnrollToken {
         token: Some(secret.as_str().to_string()),
         ..added
@@ -54,7 +57,11 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, ApiError> {
     operator.on(&id);
     let number = input::number(&id, TOKEN)?;
-    match relay.store.revoke_enroll_token(number, &operator.by, now()).await? {
+    match relay
+        .store
+        .revoke_enroll_token(number, &operator.by, now())
+        .await?
+    {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(input::unknown(TOKEN, id)),
     }

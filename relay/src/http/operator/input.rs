@@ -76,6 +76,5 @@ pub(super) fn unknown(what: &str, id: impl std::fmt::Display) -> ApiError {
 /// # Errors
 /// [`ApiError::Malformed`].
 pub(super) fn app(text: &str) -> Result<AppName, ApiError> {
-    AppName::new(text)
-        .map_err(|error| ApiError::Malformed(format!("the app {text:?} is {error}")))
+    AppName::new(text).map_err(|error| ApiError::Malformed(format!("the app {text:?} is {error}")))
 }

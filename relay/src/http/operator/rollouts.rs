@@ -76,7 +76,10 @@ pub(super) async fn abort(
 ) -> Result<Json<Rollout>, ApiError> {
     operator.on(&id);
     let number = input::number(&id, ROLLOUT)?;
-    let aborted = relay.store.abort_rollout(number, &operator.by, now()).await?;
+    let aborted = relay
+        .store
+        .abort_rollout(number, &operator.by, now())
+        .await?;
     aborted.map(Json).ok_or_else(|| input::unknown(ROLLOUT, id))
 }
 

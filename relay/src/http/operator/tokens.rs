@@ -79,7 +79,11 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, ApiError> {
     operator.on(&id);
     let number = input::number(&id, TOKEN)?;
-    match relay.store.revoke_token(number, &operator.by, now()).await? {
+    match relay
+        .store
+        .revoke_token(number, &operator.by, now())
+        .await?
+    {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(input::unknown(TOKEN, id)),
     }
@@ -94,7 +98,16 @@ mod tests {
     #[test]
     fn names_that_forge_the_audit_log_are_refused() {
         assert!(name("Ada (release team)".to_string()).is_ok());
-        for bad in ["", " ada", "device pump-7", "relay", "nobody", "a\nb", "a\x1b[31m", &"x".repeat(129)] {
+        for bad in [
+            "",
+            " ada",
+            "device pump-7",
+            "relay",
+            "nobody",
+            "a\nb",
+            "a\x1b[31m",
+            &"x".repeat(129),
+        ] {
             assert!(name(bad.to_string()).is_err(), "{bad:?}");
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! Dropping it at any point removes it. Never judges a signature unless the relay was given keys.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use bundle::build::UnsignedBundle;
@@ -37,7 +38,9 @@ impl Incoming {
     pub(super) async fn new(folder: BundleFolder) -> Result<Self, FolderError> {
         blocking(move || {
             let at = &folder.0.incoming;
+            // For a web server that gives the files to devices in the relay's stead.
             let (file, path) = tempfile::Builder::new()
+                .permissions(Permissions::from_mode(0o644))
                 .tempfile_in(at)
                 .map_err(FolderError::io(at))?
                 .into_parts();
