@@ -22,11 +22,13 @@ use super::Options;
 use super::proc::field;
 use crate::cross::program::RELAY;
 use crate::cross::{self, target};
-use crate::host;
+use crate::{Usage, host};
 
 /// How often each load is measured, in turns with the others.
 const ROUNDS: usize = 3;
 const SECONDS: u64 = 5;
+/// Longest round: a challenge holds for ten minutes, and the load has to end some time.
+const SECONDS_MAX: u64 = 60;
 const DEVICES: usize = 2_000;
 /// Connections that are busy at once. Devices are many and mostly silent: a server of two cores
 /// that has more requests than this at a time is late anyway.
@@ -41,6 +43,10 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// # Errors
 /// When something does not build or start, or a server refuses a request.
 pub(super) fn run(options: &Options) -> Result<()> {
+    let seconds = options.seconds.unwrap_or(SECONDS);
+    if !(1..=SECONDS_MAX).contains(&seconds) {
+        return Err(Usage(format!("--seconds: 1 to {SECONDS_MAX}")).into());
+    }
     host::ensure_packages()?;
     let program = match &options.relay {
         Some(path) => path.clone(),
@@ -48,12 +54,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     };
     let client = Client::build()?;
     let devices = bounded(options.devices.unwrap_or(DEVICES))?;
-    let figures = measure(
-        &program,
-        &client,
-        devices.max(CONNECTIONS),
-        options.seconds.unwrap_or(SECONDS),
-    )?;
+    let figures = measure(&program, &client, devices.max(CONNECTIONS), seconds)?;
     if options.json {
         println!("{}", serde_json::to_string(&figures)?);
     } else {
