@@ -5,10 +5,6 @@
 //! `contract` is the suite that each implementation passes.
 //!
 //! Never decides anything: `domain` does.
-#![allow(
-    dead_code,
-    reason = "the routes that call this come with the same issue"
-)]
 
 #[cfg(test)]
 mod contract;
