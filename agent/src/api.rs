@@ -97,6 +97,8 @@ pub struct Progress {
 pub enum Step {
     /// Signature, target and digests (bytes).
     Verify,
+    /// What the device lacks, from the relay or another server (bytes).
+    Fetch,
     /// Images into the runtime (bytes).
     Stage,
     /// Waiting for a lock or a window.
@@ -214,6 +216,9 @@ pub struct RelayView {
     pub url: Option<String>,
     /// When it last answered, RFC 3339.
     pub last_contact: Option<String>,
+    /// How many reports wait until it answers.
+    #[serde(default)]
+    pub reports_waiting: u32,
 }
 
 /// An app on this device.

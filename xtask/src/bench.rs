@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cross::program::AGENT;
 use crate::cross::{self, target};
 use crate::demo::cast::Cast;
 use crate::{Command, Usage, host};
@@ -101,8 +102,8 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
 
 fn idle(seconds: u64) -> Result<Idle> {
     let native = target::find(std::env::consts::ARCH).map_err(|e| anyhow::anyhow!(e))?;
-    cross::build_and_check(&[native])?;
-    let cast = Cast::assemble(Some(cross::dist(native)))?;
+    cross::build_and_check(&[(&AGENT, native)])?;
+    let cast = Cast::assemble(Some(AGENT.dist(native)), None)?;
     eprintln!("bench: version 1 goes in");
     cast.agent.apply(&cast.pack(1)?)?.ok()?;
     cast.reading(1)?;

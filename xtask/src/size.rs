@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::cross::{self, budget, target::TARGETS};
+use crate::cross::program::AGENT;
+use crate::cross::{self, budget};
 use crate::{Command, Usage};
 
 pub(crate) const COMMAND: Command = Command {
@@ -30,7 +31,8 @@ fn run(mut args: lexopt::Parser) -> Result<()> {
             other => return Err(Usage::from(other.unexpected()).into()),
         }
     }
-    let built = cross::build_and_check(&TARGETS)?;
+    let agents: Vec<_> = AGENT.targets().into_iter().map(|t| (&AGENT, t)).collect();
+    let built = cross::build_and_check(&agents)?;
     if json {
         let sizes: BTreeMap<&str, u64> = built
             .iter()

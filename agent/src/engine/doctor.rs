@@ -10,7 +10,7 @@ use bundle::TrustStore;
 use super::Engine;
 use super::admit::build_time;
 use crate::api::CheckView;
-use crate::escape;
+use relay_api::escape;
 
 /// Below this, free space is worth a warning: 256 MiB.
 const FREE_BYTES_LOW: u64 = 256 << 20;

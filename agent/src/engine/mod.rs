@@ -1,11 +1,11 @@
 //! The engine: carries out what `agent-core` decides, and answers the command line.
 //!
-//! A bundle's way through it: [`source`] opens it once → [`admit`] verifies it and asks whether it
-//! may run here → [`driver`] steps the state machine, makes each state durable, and calls
-//! [`stage`] → [`switch`] → [`trial`] → commit, or [`restore`]. [`supervise`] keeps what is
-//! committed running, [`collect`] removes what nobody needs. One thread; blocking work is handed
-//! to [`host`]. Never decides a transition, and never starts an effect whose intent is not
-//! durable.
+//! A bundle's way through it: [`source`] opens it once, or [`desired`] has it fetched ([`fetch`],
+//! [`intake`]) → [`admit`] verifies it and asks whether it may run here → [`driver`] steps the
+//! state machine, makes each state durable, and calls [`stage`] → [`switch`] → [`trial`] → commit,
+//! or [`restore`]. [`supervise`] keeps what is committed running, [`collect`] removes what nobody
+//! needs, [`reports`] tells the relay. One thread; blocking work is handed to [`host`]. Never
+//! decides a transition, and never starts an effect whose intent is not durable.
 
 mod admit;
 mod answer;
@@ -14,11 +14,15 @@ mod binds;
 mod bring_up;
 mod check_in;
 mod collect;
+mod desired;
 mod doctor;
 mod driver;
+mod evidence;
 mod failure;
+mod fetch;
 mod generation;
 mod host;
+mod intake;
 mod logs;
 mod ours;
 mod plan;
@@ -27,6 +31,7 @@ mod probe;
 mod rebuild;
 mod reconcile;
 mod report;
+mod reports;
 mod restore;
 mod source;
 mod stage;
@@ -35,6 +40,7 @@ mod supervise;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod there;
 mod trial;
 mod trouble;
 mod verify;
@@ -47,13 +53,15 @@ use std::rc::Rc;
 
 use agent_core::AppState;
 use agent_core::admit::TimeFloor;
-use bundle::{AppName, DeviceId};
+use bundle::{AppName, DeviceId, Digest};
 use runtime_shim::Runtime;
 use smol::LocalExecutor;
 
 use crate::api::Failure;
 use crate::config::Config;
-use crate::state::{History, Intents, Lock, Objects, Opened, StateFile, bindings};
+use crate::state::{
+    EvidenceFiles, History, Intents, Lock, Objects, Opened, Reports, Spool, StateFile, bindings,
+};
 use app::App;
 use host::Host;
 pub(crate) use host::Later;
@@ -85,7 +93,15 @@ pub struct Engine {
     lost: Cell<bool>,
     objects: Objects,
     history: History,
+    /// What the relay does not know yet.
+    reports: Reports,
+    evidence: EvidenceFiles,
+    /// What was refused last of each app to a rollout: which, its bundle, exit code, cause.
+    refused: RefCell<BTreeMap<AppName, (u64, Digest, u8, String)>>,
+    #[cfg(test)]
+    enrolled: Cell<bool>,
     intents: Intents,
+    spool: Spool,
     /// The folder of rendered configuration files.
     files: PathBuf,
     /// The folder of copies of volumes.
@@ -168,8 +184,14 @@ impl Engine {
             lost: Cell::new(lost),
             state: RefCell::new(state),
             objects,
+            reports: Reports::open(Rc::clone(&vfs), dir.join("reports"), write),
+            refused: RefCell::default(),
+            evidence: EvidenceFiles::new(Rc::clone(&vfs), dir.join("evidence")),
+            #[cfg(test)]
+            enrolled: Cell::new(false),
             history: History::new(Rc::clone(&vfs), dir.join("history.jsonl")),
             intents: Intents::new(Rc::clone(&vfs), dir.join("staging")),
+            spool: Spool::new(Rc::clone(&vfs), dir.join("spool")),
             files: dir.join("files"),
             volumes: dir.join("volumes"),
             vfs,
@@ -262,7 +284,10 @@ impl Engine {
 /// Makes the folders below the state folder, durably: what is synced into them later is lost if
 /// they are.
 fn make_folders(vfs: &dyn crate::state::vfs::Vfs, dir: &Path) -> std::io::Result<()> {
-    let folders = ["objects", "staging", "files", "volumes"].map(|name| dir.join(name));
+    let folders = [
+        "objects", "staging", "files", "volumes", "reports", "evidence",
+    ];
+    let folders = folders.map(|name| dir.join(name));
     for folder in &folders {
         vfs.create_dir(folder)?;
     }

@@ -43,6 +43,7 @@ impl Engine {
             relay: RelayView {
                 url: self.config.relay.clone(),
                 last_contact: None,
+                reports_waiting: u32::try_from(self.reports.count()).unwrap_or(u32::MAX),
             },
             apps: views,
         }

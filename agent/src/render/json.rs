@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::api::{Failure, Reply, VerifyView};
-use crate::escape;
+use relay_api::escape;
 
 #[derive(Serialize)]
 struct Done {

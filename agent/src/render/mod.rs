@@ -18,8 +18,8 @@ mod verify;
 mod tests;
 
 use crate::api::{Failure, Reply};
-use crate::escape::text;
 use crate::exit;
+use relay_api::escape::text;
 
 pub(crate) use json::verified as verified_json;
 pub(crate) use json::{failure as failure_json, log_line as log_json, reply as reply_json};

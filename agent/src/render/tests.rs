@@ -69,6 +69,7 @@ fn status(apps: Vec<AppView>) -> Reply {
         relay: RelayView {
             url: Some("https://relay.example".into()),
             last_contact: None,
+            reports_waiting: 0,
         },
         apps,
     })
@@ -423,6 +424,10 @@ fn progress_is_one_line_on_a_terminal() {
         ""
     );
     assert_eq!(
+        terminal.show(&progress(Step::Fetch, "shop", 12_582_912, 50_331_648)),
+        "\rFetching the bundle      [######------------------]  25 %  12.0 MiB of 48.0 MiB\x1b[K"
+    );
+    assert_eq!(
         terminal.show(&progress(Step::Trial, "", 12_000, 30_000)),
         "\rWatching the new version [#########---------------]  40 %  12 of 30 s\x1b[K"
     );
@@ -440,6 +445,7 @@ fn progress_is_a_line_for_each_step_elsewhere() {
     let shown: String = [
         progress(Step::Verify, "", 0, 10),
         progress(Step::Verify, "", 10, 10),
+        progress(Step::Fetch, "shop", 0, 10),
         progress(Step::Stage, "nginx", 0, 10),
         progress(Step::Stage, "redis", 5, 10),
         progress(Step::Switch, "", 0, 0),
@@ -449,7 +455,7 @@ fn progress_is_a_line_for_each_step_elsewhere() {
     .collect();
     assert_eq!(
         shown,
-        "Checking the bundle\nBringing the images in\nReplacing services\n"
+        "Checking the bundle\nFetching the bundle\nBringing the images in\nReplacing services\n"
     );
     assert_eq!(log.clear(), "");
 }

@@ -1,7 +1,7 @@
 //! How `agent apply` and `agent rollback` end.
 
 use crate::api::AppliedView;
-use crate::escape::text;
+use relay_api::escape::text;
 
 /// `kiosk is removed. Its volumes stay.`
 pub(crate) fn removed(app: &str) -> String {

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
 use crate::process::{Background, Outcome, run, wait_until};
-use crate::{Keys, PodmanService, Sandbox, binary};
+use crate::{Keys, PodmanService, RelayServer, Sandbox, binary};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
 /// Generous: an update within a loaded machine.
@@ -112,6 +112,23 @@ impl Agent {
     /// As [`Self::run`].
     pub fn apply(&self, bundle: &Path) -> Result<Outcome> {
         self.run(&[OsStr::new("apply"), bundle.as_os_str()])
+    }
+
+    /// `agent enroll` at a relay with a fresh token, with the daemon if one runs.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn enroll(&self, relay: &RelayServer, labels: &[&str]) -> Result<Outcome> {
+        let (url, token, ca) = (relay.url(), relay.enroll_token(labels)?, relay.ca());
+        let ca = ca.as_os_str();
+        self.run(&[
+            "enroll".as_ref(),
+            url.as_ref(),
+            "--token".as_ref(),
+            token.as_ref(),
+            "--relay-ca".as_ref(),
+            ca,
+        ])
     }
 
     /// Starts `agent` with these arguments and does not wait for its end.

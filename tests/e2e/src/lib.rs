@@ -1,5 +1,5 @@
 //! What end-to-end tests and the demo stand on: a real podman of their own, a real registry on
-//! loopback, and the built `agent` and `relay`.
+//! loopback, and the built `agent` and `relay`, as the operator's tool and as a server.
 //!
 //! Everything hangs on a [`Sandbox`]: a folder and, in tests, a network of its own, so that any
 //! number of tests run side by side with the same ports and names. All of it goes when the parts
@@ -18,6 +18,7 @@ mod process;
 mod registry;
 mod relay;
 mod sandbox;
+mod server;
 
 pub use agent::{Agent, Daemon, Running};
 pub use binaries::binary;
@@ -26,3 +27,4 @@ pub use process::{Outcome, wait_until};
 pub use registry::LoopbackRegistry;
 pub use relay::{Keys, Pack, Relay};
 pub use sandbox::Sandbox;
+pub use server::RelayServer;

@@ -36,6 +36,11 @@ impl Relay {
         })
     }
 
+    /// The program itself.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Runs `relay` with these arguments, in the sandbox's folder.
     ///
     /// # Errors

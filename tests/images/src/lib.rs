@@ -223,7 +223,7 @@ pub fn ensure_all() -> Result<()> {
     Ok(())
 }
 
-/// The folder of the demo's app: `compose.v1.yaml`, `compose.v2.yaml`, `compose.v3.yaml` and the
+/// The folder of the demo's app: `compose.v1.yaml` to `compose.v4.yaml` and the
 /// files that they name.
 #[must_use]
 pub fn demo_dir() -> PathBuf {

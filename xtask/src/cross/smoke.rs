@@ -1,18 +1,19 @@
 //! Runs a finished binary, under emulation where the processor differs.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cross::program::Program;
 use crate::cross::target::Target;
 use crate::{host, shell};
 
-/// Runs `agent --version` and `agent --help`; both must answer.
+/// Runs it with `--version` and `--help`; both must answer.
 ///
 /// # Errors
-/// If the emulator cannot be had, or the agent does not exit with 0 or says too little.
-pub(crate) fn check(agent: &Path, target: &Target) -> Result<()> {
+/// If the emulator cannot be had, or the program does not exit with 0 or says too little.
+pub(crate) fn check(program: &Program, target: &Target) -> Result<()> {
+    let (name, path) = (program.name, program.dist(target));
     if let Some(emulator) = target.emulator()
         && !shell::is_installed(emulator)
     {
@@ -20,19 +21,20 @@ pub(crate) fn check(agent: &Path, target: &Target) -> Result<()> {
     }
     for (argument, expected) in [
         ("--version", env!("CARGO_PKG_VERSION")),
-        ("--help", "apply"),
+        ("--help", program.help_word),
     ] {
         let mut command = match target.emulator() {
             Some(emulator) => {
                 let mut command = Command::new(emulator);
-                command.arg(agent);
+                command.arg(&path);
                 command
             }
-            None => Command::new(agent),
+            None => Command::new(&path),
         };
-        let answer = shell::capture(command.arg(argument)).context("running the agent")?;
+        let answer =
+            shell::capture(command.arg(argument)).with_context(|| format!("running the {name}"))?;
         if !answer.contains(expected) {
-            bail!("`agent {argument}` does not mention {expected:?}, but says:\n{answer}");
+            bail!("`{name} {argument}` does not mention {expected:?}, but says:\n{answer}");
         }
     }
     Ok(())

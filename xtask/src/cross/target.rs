@@ -1,8 +1,8 @@
-//! The devices' targets.
+//! The targets: processors, their names and what compilers need for each.
 
 use object::elf::{EM_AARCH64, EM_ARM, EM_X86_64};
 
-/// One target that the agent is built for.
+/// One target that programs are built for.
 #[derive(Debug)]
 pub(crate) struct Target {
     /// The short name on the command line, which is also Rust's name of the processor.

@@ -13,6 +13,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
+use crate::cross::program::Program;
 use crate::cross::target::{TARGETS, Target};
 use crate::{pip, shell};
 
@@ -26,8 +27,10 @@ pub(crate) const AS_COMPILER: &str = "zig-cc";
 
 /// For size; sections of their own let the linker drop what is not called (zstd's compressor), and
 /// nothing unwinds.
-const C_FLAGS: &str = "-Os -ffunction-sections -fdata-sections \
+const SMALL_C_FLAGS: &str = "-Os -ffunction-sections -fdata-sections \
     -fno-unwind-tables -fno-asynchronous-unwind-tables";
+/// For speed. Zig would add checks for undefined behaviour otherwise.
+const FAST_C_FLAGS: &str = "-O2 -ffunction-sections -fdata-sections -fno-sanitize=undefined";
 
 /// An installed Zig with its wrappers.
 pub(crate) struct Zig {
@@ -59,8 +62,18 @@ impl Zig {
         Ok(Zig { bin })
     }
 
-    /// Makes cargo use the wrappers for this target.
-    pub(crate) fn configure(&self, target: &Target, cargo: &mut Command) -> Result<()> {
+    /// Makes cargo use the wrappers for this program on this target.
+    pub(crate) fn configure(
+        &self,
+        program: &Program,
+        target: &Target,
+        cargo: &mut Command,
+    ) -> Result<()> {
+        let c_flags = if program.is_small {
+            SMALL_C_FLAGS
+        } else {
+            FAST_C_FLAGS
+        };
         let cc = self.bin.join(format!("{}-cc", target.triple));
         let name = target.in_env();
         // Build scripts may run elsewhere, so Zig's cache has an absolute path.
@@ -69,7 +82,7 @@ impl Zig {
             .env(format!("CC_{name}"), &cc)
             .env(format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()), &cc)
             .env(format!("AR_{name}"), self.bin.join("ar"))
-            .env(format!("CFLAGS_{name}"), C_FLAGS)
+            .env(format!("CFLAGS_{name}"), c_flags)
             .env("ZIG_GLOBAL_CACHE_DIR", &cache)
             .env("ZIG_LOCAL_CACHE_DIR", &cache);
         Ok(())

@@ -1,4 +1,5 @@
-//! Who plays in the demo: a podman service, a device with its daemon, an operator with a key.
+//! Who plays in the demo: a podman service, a device with its daemon, a relay, an operator with a
+//! release key.
 //!
 //! Never speaks to the person; `story` does.
 
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use e2e::http::{Response, wait_for};
-use e2e::{Agent, Daemon, Keys, PodmanService, Relay, Sandbox};
+use e2e::{Agent, Daemon, Keys, PodmanService, Relay, RelayServer, Sandbox};
 use test_images::Version;
 
 /// How long an answer may take that is expected to come.
@@ -16,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The app's name.
 pub(crate) const APP: &str = "kiosk";
+/// The device's id.
+pub(crate) const DEVICE: &str = "demo-device";
 
 /// Everything that the demo runs. Fields are dropped in this order: the daemon first.
 pub(crate) struct Cast {
@@ -25,6 +28,8 @@ pub(crate) struct Cast {
     pub(crate) agent: Agent,
     /// The containers' home.
     pub(crate) podman: PodmanService,
+    /// The relay that the device asks; none for figures of the agent alone.
+    pub(crate) server: Option<RelayServer>,
     /// The operator's tool.
     pub(crate) relay: Relay,
     /// The release key.
@@ -36,14 +41,15 @@ pub(crate) struct Cast {
 }
 
 impl Cast {
-    /// Starts podman and the daemon; makes a key, which the device trusts. The agent is `program`,
-    /// or the one that `cargo build` makes.
-    pub(crate) fn assemble(program: Option<PathBuf>) -> Result<Self> {
+    /// Starts podman, a relay and the daemon; makes a key, which the device trusts. The agent is
+    /// `program`, or the one that `cargo build` makes; `server` are options of `relay serve`, which
+    /// is left out without any.
+    pub(crate) fn assemble(program: Option<PathBuf>, server: Option<&[&str]>) -> Result<Self> {
         let sandbox = Sandbox::on_host()?;
         let relay = Relay::new(&sandbox)?;
         let keys = relay.new_keys("release")?;
         let podman = PodmanService::start(&sandbox)?;
-        let mut agent = Agent::new(&sandbox, "demo-device", &podman)?;
+        let mut agent = Agent::new(&sandbox, DEVICE, &podman)?;
         if let Some(program) = program {
             agent = agent.with_program(program);
         }
@@ -52,11 +58,14 @@ impl Cast {
             agent.config_file(),
             format!("[variables.{APP}]\nSITE_NAME = \"Harbour office\"\n"),
         )?;
+        let server = server.map(|options| RelayServer::start(&sandbox, options));
+        let server = server.transpose()?;
         let daemon = agent.start()?;
         Ok(Self {
             daemon,
             agent,
             podman,
+            server,
             relay,
             keys,
             port: free_port()?,
@@ -82,6 +91,14 @@ impl Cast {
             .image("flow", &test_images::node_red(release)?)
             .image("web", &test_images::nginx(release)?)
             .to(&format!("{APP}-{version}.0.bin"))
+    }
+
+    /// The relay.
+    ///
+    /// # Errors
+    /// Where none plays.
+    pub(crate) fn server(&mut self) -> Result<&mut RelayServer> {
+        self.server.as_mut().context("no relay plays here")
     }
 
     /// Waits until nginx hands out a reading of this version.

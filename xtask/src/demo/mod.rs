@@ -17,13 +17,14 @@ use crate::{Command, Usage, host, shell};
 
 pub(crate) const COMMAND: Command = Command {
     name: "demo",
-    summary: "shows installs, an update, a rollback and refusals on a real podman",
+    summary: "shows rollouts, a rollback, refusals and a stick on a real relay and podman",
     help: "\
 Usage: cargo xtask demo [--yes] [--keep] [--runtime podman]
 
-Installs what is missing, builds, makes keys, starts a podman service of its own, and then:
-packs and applies version 1 of an app of three services, updates it to version 2, applies a bad
-version 3 that is rolled back by itself, kills a container, refuses a tampered and an old bundle.
+Installs what is missing, builds, makes keys, starts a relay and a podman service of its own, and
+then: enrols a device, rolls out version 1 of an app of three services and version 2, rolls out a
+bad version 3 that the device rolls back by itself, kills a container, refuses a tampered and an
+old bundle, kills the relay and applies version 4 from a file, and shows that the relay learns of it.
 Needs root, or sudo, for containers. Ends with `demo: ok`.
 
 Options:
@@ -45,7 +46,7 @@ fn run(args: lexopt::Parser) -> Result<()> {
         bail!("nothing was installed; `--yes` installs without asking");
     }
     host::ensure_packages()?;
-    let mut tell = tell::Teller::new(11);
+    let mut tell = tell::Teller::new(14);
     tell.step("Building the agent and the relay, and real images (the first time takes minutes)");
     // Both are built as the user who asked; only what follows needs root.
     let programs = [

@@ -8,19 +8,26 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e::{Outcome, wait_until};
 
-use super::cast::{APP, Cast, tampered};
+use super::cast::{APP, Cast, DEVICE, tampered};
 use super::tell::Teller;
 
 const REFUSED: i32 = 10;
-const ROLLED_BACK: i32 = 20;
 const ALREADY_CURRENT: i32 = 30;
 
+/// How long a rollout to one device on this machine may take.
+const ROLLOUT_PATIENCE: Duration = Duration::from_secs(180);
+
 pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
-    tell.step("A release key, a device that trusts it, and a podman service of our own");
-    let cast = Cast::assemble(None)?;
+    tell.step("A release key, a relay with TLS, and a device with a podman service of its own");
+    let mut cast = Cast::assemble(None, Some(&["--long-poll", "30"]))?;
     tell.command("relay key new --out release --no-password");
+    tell.command("relay serve --data data --listen 127.0.0.1:0 --dev-ca ca --long-poll 30 &");
+    tell.say(&format!("relay listens on {}", cast.server()?.url()));
     tell.command("agent run &");
-    tell.say("The device has one setting of its own: SITE_NAME = \"Harbour office\".");
+    tell.say("The device trusts release.pub, and has one setting of its own: SITE_NAME.");
+
+    tell.step("The device enrols itself with a one-time token, and makes its own key");
+    enrol(tell, &mut cast)?;
 
     tell.step("Packing version 1: three services that talk to each other, in one signed file");
     let v1 = cast.pack(1)?;
@@ -34,8 +41,9 @@ pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
         .ok()?;
     tell.excerpt(&inspected.stdout);
 
-    tell.step("Applying version 1 to the empty device");
-    apply(tell, &cast, &v1)?;
+    tell.step("Publishing version 1 and rolling it out: the device fetches it over HTTPS");
+    publish(tell, &mut cast, &v1)?;
+    roll_out(tell, &mut cast, "1.0", "succeeded")?;
     let reading = cast.reading(1)?;
     tell.command(&format!("curl http://127.0.0.1:{}/reading", cast.port));
     tell.say(&format!("  {}", reading.body.trim()));
@@ -51,9 +59,10 @@ pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
     let v2 = cast.pack(2)?;
     agent(tell, &cast, &["plan"], Some(&v2))?.ok()?;
 
-    tell.step("Updating to version 2");
+    tell.step("Rolling version 2 out: only what the device lacks is fetched");
     let broker = cast.container("broker")?;
-    apply(tell, &cast, &v2)?;
+    publish(tell, &mut cast, &v2)?;
+    roll_out(tell, &mut cast, "2.0", "succeeded")?;
     let reading = cast.reading(2)?;
     tell.say(&format!("  {}", reading.body.trim()));
     ensure!(
@@ -62,11 +71,17 @@ pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
     );
     tell.holds("the answer changed; the broker did not change, so its container never stopped");
 
-    tell.step("Applying version 3, whose health check fails");
+    tell.step("Rolling version 3 out, whose health check fails");
     let v3 = cast.pack(3)?;
-    agent(tell, &cast, &["apply"], Some(&v3))?.code(ROLLED_BACK)?;
+    publish(tell, &mut cast, &v3)?;
+    roll_out(tell, &mut cast, "3.0", "failed")?;
     cast.reading(2)?;
-    tell.holds("exit code 20: rolled back by itself, and version 2 answers");
+    let shown = operator(tell, &mut cast, &["devices", "show", DEVICE])?.ok()?;
+    ensure!(
+        shown.stdout.contains("rolled back"),
+        "the relay does not show the rollback"
+    );
+    tell.holds("rolled back by the device itself; the relay knows why and has the last log lines");
 
     tell.step("Killing a container");
     let before = cast.container("web")?;
@@ -90,6 +105,28 @@ pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
     ensure!(slots(&cast)? == state, "a refusal changed the state");
     tell.holds("a tampered bundle and an older one are refused, the state is untouched");
 
+    tell.step("The relay dies; a technician applies version 4 from a stick");
+    tell.command("kill -9 <the relay>");
+    cast.server()?.kill()?;
+    let v4 = cast.pack(4)?;
+    apply(tell, &cast, &v4)?;
+    let reading = cast.reading(4)?;
+    tell.say(&format!("  {}", reading.body.trim()));
+    tell.holds("a relay that is away changes nothing on the device");
+
+    tell.step("The relay returns, and learns of it");
+    cast.server()?.resume()?;
+    tell.command("relay serve … &");
+    wait_until("the relay to learn of it", ROLLOUT_PATIENCE, || {
+        let devices = cast.server()?.ask(&["devices"])?;
+        let version = &devices[0]["apps"][0]["version"];
+        Ok((version == "4.0").then_some(()))
+    })?;
+    operator(tell, &mut cast, &["devices"])?.ok()?;
+    operator(tell, &mut cast, &["rollout", "list"])?.ok()?;
+    operator(tell, &mut cast, &["audit"])?.ok()?;
+    tell.holds("the relay shows version 4 on the device, and who did what before");
+
     tell.step("What the device says of itself");
     agent(tell, &cast, &["status"], None)?.ok()?;
     agent(tell, &cast, &["history"], None)?.ok()?;
@@ -98,6 +135,60 @@ pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
     finish(tell, cast, keep)?;
     tell.end();
     Ok(())
+}
+
+/// A token from the relay, and the device's enrolment with it.
+fn enrol(tell: &Teller, cast: &mut Cast) -> Result<()> {
+    tell.command("relay token enroll --label site=harbour --ttl 1h");
+    let server = cast.server.as_ref().context("no relay plays here")?;
+    tell.command(&format!(
+        "agent enroll {} --token cet_… --relay-ca ca/ca.pem",
+        server.url()
+    ));
+    let enrolled = cast.agent.enroll(server, &["site=harbour"])?;
+    tell.output(&enrolled);
+    enrolled.ok()?;
+    wait_until("the device to check in", ROLLOUT_PATIENCE, || {
+        let devices = server.ask(&["devices"])?;
+        Ok((!devices[0]["last_seen"].is_null()).then_some(()))
+    })?;
+    operator(tell, cast, &["devices"])?.ok()?;
+    tell.holds("the device called out; nothing listens on it");
+    Ok(())
+}
+
+fn publish(tell: &Teller, cast: &mut Cast, bundle: &Path) -> Result<()> {
+    let path = bundle.to_str().context("a path that is not UTF-8")?;
+    let name = bundle.file_name().context("a bundle without a name")?;
+    tell.command(&format!("relay publish {}", name.to_string_lossy()));
+    let outcome = cast.server()?.operator(&["publish", path])?;
+    tell.output(&outcome);
+    outcome.ok().map(drop)
+}
+
+/// Starts a rollout and waits for its end.
+fn roll_out(tell: &Teller, cast: &mut Cast, version: &str, expected: &str) -> Result<()> {
+    let release = format!("{APP}@{version}");
+    let start = ["rollout", "start", &release, "--to", "site=harbour"];
+    tell.command(&format!("relay {}", start.join(" ")));
+    let server = cast.server()?;
+    let id = server.roll_out(&release, "site=harbour")?;
+    let rollout = wait_until("the rollout to end", ROLLOUT_PATIENCE, || {
+        let rollout = server.rollout(id)?;
+        Ok((rollout["state"] != "running").then_some(rollout))
+    })?;
+    operator(tell, cast, &["rollout", "status", &id.to_string()])?.ok()?;
+    let state = &rollout["state"];
+    ensure!(state == expected, "rollout {id} is {state}, not {expected}");
+    Ok(())
+}
+
+/// Runs an operator's command, and shows it and what it prints.
+fn operator(tell: &Teller, cast: &mut Cast, words: &[&str]) -> Result<Outcome> {
+    tell.command(&format!("relay {}", words.join(" ")));
+    let outcome = cast.server()?.operator(words)?;
+    tell.output(&outcome);
+    Ok(outcome)
 }
 
 /// Applies a bundle that must go through.
@@ -173,6 +264,7 @@ fn finish(tell: &Teller, cast: Cast, keep: bool) -> Result<()> {
         daemon,
         agent: _agent,
         podman,
+        server,
         sandbox: _sandbox,
         ..
     } = cast;
@@ -188,7 +280,8 @@ fn finish(tell: &Teller, cast: Cast, keep: bool) -> Result<()> {
     tell.holds(&format!(
         "the agent has ended; all {running} containers run on and answer"
     ));
+    drop(server);
     drop(podman);
-    tell.say("Removed: containers, podman service, keys, state.");
+    tell.say("Removed: containers, podman service, relay, keys, state.");
     Ok(())
 }

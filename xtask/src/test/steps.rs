@@ -6,7 +6,7 @@ use std::process::Stdio;
 use anyhow::{Result, bail};
 
 use super::{Context, Outcome, libtest};
-use crate::cross::{self, budget, target::TARGETS};
+use crate::cross::{self, budget};
 use crate::{host, pip, shell, tidy};
 
 type Step = fn(&mut Context) -> Result<Outcome>;
@@ -172,7 +172,7 @@ fn tests(context: &mut Context) -> Result<Outcome> {
 
 fn cross_and_size(_: &mut Context) -> Result<Outcome> {
     let budget = budget::read()?;
-    let built = cross::build_and_check(&TARGETS)?;
+    let built = cross::build_and_check(&cross::all())?;
     for built in &built {
         println!("{}", budget.row(built));
     }

@@ -149,6 +149,8 @@ pub(super) struct Bench {
     pub(super) config: Config,
     pub(super) vfs: Rc<dyn Vfs>,
     pub(super) key: SecretKey,
+    /// Whether its agents have a relay.
+    pub(super) enrolled: Cell<bool>,
 }
 
 impl Bench {
@@ -183,6 +185,7 @@ impl Bench {
             host: Rc::new(TestHost::new()),
             config,
             vfs: Rc::new(RealVfs),
+            enrolled: Cell::new(false),
             key: SecretKey::from_text(&secret, || unreachable!()).unwrap(),
             dir,
         }
@@ -212,6 +215,7 @@ impl Bench {
         };
         let engine =
             Engine::with_ports(self.config.clone(), mode, Rc::clone(&executor), ports, None)?;
+        engine.enrolled.set(self.enrolled.get());
         Ok(Agent {
             engine,
             executor,
@@ -349,6 +353,11 @@ impl Agent {
         }
     }
 
+    /// The agent is killed: nothing of it is ever polled again.
+    pub(super) fn kill(self) {
+        std::mem::forget(self);
+    }
+
     pub(super) fn stop(self) {
         let engine = Rc::clone(&self.engine);
         self.run(async move { engine.shutdown().await });
@@ -360,6 +369,7 @@ pub(super) struct Recipe {
     pub(super) manifest: Manifest,
     images: Vec<String>,
     files: Vec<String>,
+    layers: Vec<Vec<u8>>,
 }
 
 impl Recipe {
@@ -402,6 +412,7 @@ impl Recipe {
             },
             images: vec![format!("web {seq}"), "db".to_owned()],
             files: vec![],
+            layers: vec![],
         }
     }
 
@@ -416,6 +427,20 @@ impl Recipe {
 
     pub(super) fn edit(mut self, edit: impl FnOnce(&mut Manifest)) -> Self {
         edit(&mut self.manifest);
+        self
+    }
+
+    /// Adds a layer below those of `web`: so many bytes that do not compress, the same for the same
+    /// `seed`.
+    pub(super) fn layer(mut self, seed: u64, bytes: usize) -> Self {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        };
+        self.layers.push((0..bytes).map(|_| next()).collect());
         self
     }
 
@@ -447,11 +472,10 @@ impl Recipe {
         };
         for image in &self.images {
             let config = add(format!("{{\"config\":\"{image}\"}}").into_bytes());
-            let layer = add(image.repeat(5000).into_bytes());
-            self.manifest.images.push(Image {
-                config,
-                layers: vec![layer],
-            });
+            let below = std::mem::take(&mut self.layers);
+            let mut layers: Vec<_> = below.into_iter().map(&mut add).collect();
+            layers.push(add(image.repeat(5000).into_bytes()));
+            self.manifest.images.push(Image { config, layers });
         }
         for (i, file) in self.files.iter().enumerate() {
             let content = add(file.clone().into_bytes());

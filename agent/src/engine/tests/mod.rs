@@ -3,6 +3,12 @@
 mod bench;
 mod crashes;
 mod disk;
+mod fetching;
 mod refusals;
+mod relay;
+mod report_crashes;
+mod reports;
+mod server;
 mod services;
+mod small_disk;
 mod updates;
