@@ -200,7 +200,8 @@ impl Engine {
         let app = manifest.app.as_str();
         let none = BTreeMap::new();
         let own = self.config.variables.get(app).unwrap_or(&none);
-        Values::resolve(&manifest.variables, own, &none).map_err(|e| failure::values(app, &e))
+        let relay = self.link.values(manifest);
+        Values::resolve(&manifest.variables, own, &relay).map_err(|e| failure::values(app, &e))
     }
 
     async fn verify_payload(

@@ -26,7 +26,10 @@ impl Engine {
     ) -> Result<Reply, Failure> {
         let changes = matches!(
             request,
-            Request::Apply { .. } | Request::Rollback { .. } | Request::Remove { .. }
+            Request::Apply { .. }
+                | Request::Rollback { .. }
+                | Request::Remove { .. }
+                | Request::Enroll { .. }
         );
         if changes {
             self.may_change()?;
@@ -67,11 +70,14 @@ impl Engine {
                     .await?;
                 Ok(Reply::Done)
             }
+            Request::Enroll { url, token, ca } => {
+                self.enroll(&url, token, ca).await.map(Reply::Enrolled)
+            }
             Request::Doctor => Ok(Reply::Doctor(self.doctor().await)),
         }
     }
 
-    async fn apply(
+    pub(super) async fn apply(
         self: &Rc<Self>,
         path: &Path,
         updates: &dyn Fn(Update),

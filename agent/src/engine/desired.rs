@@ -50,10 +50,6 @@ impl Engine {
     /// # Errors
     /// [`Failure`]: 10 the bundle is refused, 11 no space, 12 the runtime does not answer, 13 the
     /// fetch broke; the rest as for a bundle from a file.
-    #[allow(
-        dead_code,
-        reason = "the check-in calls it, which comes with the transport"
-    )]
     pub(crate) async fn apply_desired(
         self: &Rc<Self>,
         remote: &SharedRemote,
@@ -81,10 +77,6 @@ impl Engine {
 
     /// Removes what is spooled of bundles that nobody wants any longer: those that `desired` does
     /// not name, and those that are installed or behind what is.
-    #[allow(
-        dead_code,
-        reason = "the check-in calls it, which comes with the transport"
-    )]
     pub(crate) fn keep_spooled(&self, desired: &[Desired]) {
         let wanted = |file: &Digest| {
             let mut named = desired.iter().filter(|desired| desired.file == *file);

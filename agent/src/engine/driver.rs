@@ -179,6 +179,9 @@ impl Engine {
         }
         if before.phase != next.phase {
             log_transition(&app.name, &next);
+            if let Phase::Trial { .. } = next.phase {
+                self.nudge();
+            }
         }
         if !matches!(next.phase, Phase::Staging { .. }) {
             // The bundle's file is needed for staging only; a stick may be pulled from here on.

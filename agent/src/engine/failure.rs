@@ -178,6 +178,65 @@ pub(crate) fn policy(path: &Path, why: &str) -> Failure {
     )
 }
 
+/// The address of a relay cannot be used.
+pub(crate) fn relay_address(rule: &str) -> Failure {
+    failure(
+        exit::USAGE,
+        format!("the relay's address must be {rule}"),
+        "",
+    )
+}
+
+/// The token cannot be one.
+pub(crate) fn token() -> Failure {
+    failure(
+        exit::USAGE,
+        "the token is empty or too long",
+        "Pass what `relay token enroll` printed, whole.",
+    )
+}
+
+/// The relay did not take this device in.
+pub(crate) fn enroll(error: &RemoteError) -> Failure {
+    let (code, hint) = match error {
+        RemoteError::Unreachable(_) | RemoteError::Slow => (
+            exit::DOWNLOAD_FAILED,
+            "Check the address, the network and, if there is one, `proxy`; the token is still good.",
+        ),
+        RemoteError::Busy { .. } => (
+            exit::DOWNLOAD_FAILED,
+            "Try again then; the token is still good.",
+        ),
+        RemoteError::Certificate(_) => (
+            exit::FAILURE,
+            "If the relay has an authority of its own, pass its certificate: --relay-ca ca.pem.",
+        ),
+        RemoteError::Refused {
+            status, code, hint, ..
+        } => {
+            let hint = match code.as_str() {
+                "token_used" => {
+                    "A token is good for one device: ask for another (`relay token enroll`)."
+                }
+                "token_expired" | "token_revoked" => "Ask for another token: `relay token enroll`.",
+                "token_unknown" => {
+                    "Check that the token is whole, and that this is the relay that made it."
+                }
+                "device_exists" => {
+                    "Another device has this id: set device_id to another one, or have an operator \
+                     remove that device first."
+                }
+                _ if !hint.is_empty() => hint.as_str(),
+                _ if *status == 404 => "Check the address: no relay answers there.",
+                _ => "See the relay's log.",
+            };
+            (exit::FAILURE, hint)
+        }
+        _ => (exit::FAILURE, "Check the address: it must be a relay's."),
+    };
+    failure(code, error.to_string(), escape::text(hint))
+}
+
 /// A file of the agent's own, or the bundle's path, cannot be used.
 pub(crate) fn io(what: &str, error: &std::io::Error) -> Failure {
     failure(

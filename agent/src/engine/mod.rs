@@ -4,8 +4,9 @@
 //! [`intake`]) → [`admit`] verifies it and asks whether it may run here → [`driver`] steps the
 //! state machine, makes each state durable, and calls [`stage`] → [`switch`] → [`trial`] → commit,
 //! or [`restore`]. [`supervise`] keeps what is committed running, [`collect`] removes what nobody
-//! needs, [`reports`] tells the relay. One thread; blocking work is handed to [`host`]. Never
-//! decides a transition, and never starts an effect whose intent is not durable.
+//! needs. [`check_in`] speaks to the relay, [`pursue`] tries what it names, [`reports`] tells it
+//! what happened. One thread; blocking work is handed to [`host`]. Never decides a transition, and
+//! never starts an effect whose intent is not durable.
 
 mod admit;
 mod answer;
@@ -17,17 +18,21 @@ mod collect;
 mod desired;
 mod doctor;
 mod driver;
+mod enroll;
 mod evidence;
+mod facts;
 mod failure;
 mod fetch;
 mod generation;
 mod host;
 mod intake;
+mod link;
 mod logs;
 mod ours;
 mod plan;
 mod ports;
 mod probe;
+mod pursue;
 mod rebuild;
 mod reconcile;
 mod report;
@@ -63,8 +68,8 @@ use crate::state::{
     EvidenceFiles, History, Intents, Lock, Objects, Opened, Reports, Spool, StateFile, bindings,
 };
 use app::App;
-use host::Host;
-pub(crate) use host::Later;
+pub(crate) use host::{Host, Later, blocking};
+use link::Link;
 pub(crate) use ports::Ports;
 pub use verify::verify_bundle;
 
@@ -115,6 +120,8 @@ pub struct Engine {
     time_floor: Cell<TimeFloor>,
     /// Wakes whoever speaks to the relay.
     nudges: (smol::channel::Sender<()>, smol::channel::Receiver<()>),
+    /// What ties this device to its relay.
+    link: Link,
     _lock: Option<Lock>,
 }
 
@@ -151,7 +158,12 @@ impl Engine {
         lock: Option<Lock>,
     ) -> Result<Rc<Self>, Failure> {
         let device = config.device().map_err(|e| failure::usage(&e))?;
-        let Ports { vfs, host, runtime } = ports;
+        let Ports {
+            vfs,
+            host,
+            runtime,
+            dial,
+        } = ports;
         let dir = &config.state_dir;
         let bindings = bindings(config.device_id.as_ref());
         let write = mode != Mode::ReadOnly;
@@ -194,6 +206,7 @@ impl Engine {
             spool: Spool::new(Rc::clone(&vfs), dir.join("spool")),
             files: dir.join("files"),
             volumes: dir.join("volumes"),
+            link: Link::open(Rc::clone(&vfs), dir, dial),
             vfs,
             apps: RefCell::default(),
             rootless: Cell::new(false),
@@ -216,6 +229,9 @@ impl Engine {
     pub async fn start(self: &Rc<Self>) {
         if self.mode == Mode::ReadOnly {
             return;
+        }
+        if self.mode == Mode::Daemon {
+            self.begin_to_speak();
         }
         let mut attempts = 0;
         while self.lost.get() {
@@ -244,6 +260,7 @@ impl Engine {
     /// Ends supervision and leaves the containers running. An update that is under way stays
     /// where its last durable step has it, and is taken up at the next start.
     pub async fn shutdown(self: &Rc<Self>) {
+        self.end_to_speak().await;
         let apps: Vec<Rc<App>> = self.apps.borrow().values().cloned().collect();
         for app in apps {
             app.end().await;

@@ -5,7 +5,7 @@
 //! reported again after a crash.
 
 use agent_core::plan::Plan;
-use agent_core::{Generation, Outcome, OutcomeKind};
+use agent_core::{Generation, Intent, Outcome, OutcomeKind};
 use bundle::{AppName, Digest, ServiceName, VerifiedBundle, VersionLabel};
 use relay_api::device::{Event, Report, ReportKey, UpdateResult, Updated};
 
@@ -57,13 +57,6 @@ impl Engine {
             .entries()
             .iter()
             .any(|told| facts(told) == facts(&entry));
-        if !again {
-            self.report_end(app, outcome, told, &entry);
-            self.write_history(entry);
-        }
-        if !matches!(kind, OutcomeKind::RollbackFailed(_)) {
-            self.forget_evidence(app);
-        }
         let result = match kind {
             OutcomeKind::Committed(_) | OutcomeKind::Removed => {
                 Ok(self.applied(app, generation, &version))
@@ -76,6 +69,16 @@ impl Engine {
                 detail.as_ref(),
             )),
         };
+        if !again {
+            let passes = result
+                .as_ref()
+                .is_err_and(|failure| exit::may_pass(failure.code));
+            self.report_end(app, outcome, told, &entry, passes);
+            self.write_history(entry);
+        }
+        if !matches!(kind, OutcomeKind::RollbackFailed(_)) {
+            self.forget_evidence(app);
+        }
         app.tell(&Notice::Ended {
             generation,
             result: Box::new(result),
@@ -110,12 +113,7 @@ impl Engine {
         refused: &Failure,
     ) {
         let manifest = bundle.manifest();
-        let passing = [
-            exit::NO_SPACE,
-            exit::RUNTIME_UNREACHABLE,
-            exit::DOWNLOAD_FAILED,
-        ]
-        .contains(&refused.code);
+        let passing = exit::may_pass(refused.code);
         log::warn!(
             "app={} phase=refused cause={}",
             manifest.app,
@@ -159,7 +157,9 @@ impl Engine {
             running: self.running_images(&manifest.app),
             evidence: Vec::new(),
         };
-        self.spool_end(&manifest.app, at, &what, updated);
+        if !passing || rollout.is_none() {
+            self.spool_end(&manifest.app, at, &what, updated);
+        }
         let entries = self.history.entries();
         let last = entries.iter().rev().find(|last| last.app == entry.app);
         let again = last.is_some_and(|last| {
@@ -171,8 +171,16 @@ impl Engine {
         }
     }
 
-    /// Spools the report of an update's end.
-    fn report_end(&self, app: &App, outcome: Outcome, result: UpdateResult, entry: &HistoryView) {
+    /// Spools the report of an update's end. One that `passes` is none for the rollout that wanted
+    /// it: it is tried again.
+    fn report_end(
+        &self,
+        app: &App,
+        outcome: Outcome,
+        result: UpdateResult,
+        entry: &HistoryView,
+        passes: bool,
+    ) {
         let Outcome {
             kind,
             generation,
@@ -182,6 +190,16 @@ impl Engine {
         let Ok(version) = VersionLabel::new(&entry.version) else {
             return;
         };
+        let rollout = match kind {
+            // Nobody at the relay wanted these.
+            OutcomeKind::Removed | OutcomeKind::Committed(Intent::Rollback) => None,
+            _ => app
+                .wanted_by(&generation.bundle)
+                .unwrap_or_else(|| self.rollout_of(&app.name, &generation.bundle)),
+        };
+        if passes && rollout.is_some() {
+            return;
+        }
         let rolled_back = matches!(
             kind,
             OutcomeKind::RolledBack(_) | OutcomeKind::RollbackFailed(_)
@@ -192,11 +210,7 @@ impl Engine {
             seq: generation.seq,
             bundle: generation.bundle,
             generation: Some(generation.id.0),
-            rollout: match kind {
-                OutcomeKind::Removed => None,
-                // After a restart nobody knows any longer.
-                _ => app.wanted_by(&generation.bundle).flatten(),
-            },
+            rollout,
             cause: entry.cause.clone(),
             running: match kind {
                 // What runs then is nobody's plan.

@@ -110,7 +110,6 @@ impl Engine {
     ///
     /// # Errors
     /// [`RemoteError`], if a report could not be delivered now: it and all after it stay.
-    #[allow(dead_code, reason = "called by the check-in loop")]
     pub(crate) async fn deliver_reports(&self, remote: &SharedRemote) -> Result<(), RemoteError> {
         self.reports.write_held();
         while let Some((key, body)) = self.reports.oldest() {

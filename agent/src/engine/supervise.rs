@@ -10,7 +10,7 @@ use agent_core::retry::full_jitter;
 use agent_core::supervise::{RestartDecision, failures_after, on_exit};
 use agent_core::trial::{Health, Observation};
 use bundle::ServiceName;
-use relay_api::device::Event;
+use relay_api::device::{Event, ServiceState};
 use runtime_shim::{ContainerId, ExitStatus, RuntimeError};
 use smol::channel::Sender;
 use smol::{Task, lock};
@@ -52,6 +52,19 @@ pub(crate) struct Watched {
     told_ill: Cell<bool>,
     /// Wakes the probe after a start.
     starts: (Sender<()>, smol::channel::Receiver<()>),
+}
+
+impl Watched {
+    /// The state of its container, as far as it is known without asking the runtime.
+    pub(crate) fn state(&self) -> ServiceState {
+        if self.restarting.get() {
+            ServiceState::Restarting
+        } else if self.ended.get() {
+            ServiceState::Exited
+        } else {
+            ServiceState::Running
+        }
+    }
 }
 
 /// The supervision of an app.

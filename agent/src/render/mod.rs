@@ -73,6 +73,7 @@ pub(crate) fn reply(reply: &Reply, style: Style) -> String {
         Reply::Containers(containers) => status::containers(containers, style),
         Reply::History(entries) => history::history(entries, style),
         Reply::Doctor(checks) => history::checks(checks, style),
+        Reply::Enrolled(enrolled) => update::enrolled(enrolled),
     }
 }
 

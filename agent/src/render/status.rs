@@ -24,6 +24,10 @@ pub(super) fn status(status: &StatusView, style: Style) -> String {
             None => format!("{url}, no answer yet"),
         };
         rows.push(vec![plain("relay"), plain(&contact)]);
+        if let Some(error) = &status.relay.error {
+            let error = style.paint(Tone::Warning, &text(error));
+            rows.push(vec![plain(""), (error, Tone::Plain)]);
+        }
     }
     if status.relay.reports_waiting > 0 {
         let waiting = format!("{} wait for the relay", status.relay.reports_waiting);

@@ -70,9 +70,44 @@ fn status(apps: Vec<AppView>) -> Reply {
             url: Some("https://relay.example".into()),
             last_contact: None,
             reports_waiting: 0,
+            error: None,
         },
         apps,
     })
+}
+
+#[test]
+fn a_relay_that_is_away_is_said_to_be_away() {
+    let Reply::Status(mut status) = status(vec![]) else {
+        unreachable!();
+    };
+    status.relay.last_contact = Some("2026-11-22T05:33:53Z".into());
+    status.relay.error = Some("the relay does not answer: no answer in time".into());
+    check(
+        &reply(&Reply::Status(status), PLAIN),
+        "\
+device  till-4
+labels  room=2 site=a
+relay   https://relay.example, last answer 2026-11-22 05:33:53Z
+        the relay does not answer: no answer in time
+
+No apps: `agent apply BUNDLE` brings in the first.
+",
+    );
+}
+
+#[test]
+fn an_enrolment_says_where_and_what_follows() {
+    let mut view = EnrolledView {
+        device: "till-4".into(),
+        url: "https://relay.example".into(),
+        labels: BTreeMap::new(),
+    };
+    let line = "till-4 is enrolled at https://relay.example; it checks in when the agent runs.\n";
+    check(&reply(&Reply::Enrolled(view.clone()), PLAIN), line);
+    view.labels.insert("site".into(), "a\u{1b}".into());
+    let more = format!("{line}The relay labels it site=a\\u{{1b}}.\n");
+    check(&reply(&Reply::Enrolled(view), PLAIN), &more);
 }
 
 #[test]

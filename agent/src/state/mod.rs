@@ -11,6 +11,8 @@
 //! | `evidence/` | what a failed generation left behind, [`EvidenceFiles`] | before it is cleared away |
 //! | `spool/` | bundles on their way in, [`Spool`] | while fetching |
 //! | `history.jsonl` | how updates ended, [`History`] | when one ends |
+//! | `device.key` | the device's own key | once, before it is enrolled |
+//! | `relay.jsonl` | what ties it to its relay, [`LinkFile`] | when that changes |
 //! | `lock` | held by the one process that may write | at its start |
 //!
 //! Never decides what a record says: `agent-core` does. Nothing is written while nothing happens.
@@ -20,6 +22,7 @@ mod evidence;
 mod file;
 mod history;
 mod intents;
+mod link;
 mod lock;
 mod objects;
 mod reports;
@@ -34,6 +37,7 @@ pub(crate) use evidence::EvidenceFiles;
 pub(crate) use file::{Opened, StateError, StateFile};
 pub(crate) use history::{CAUSE_BYTES_MAX, History};
 pub(crate) use intents::{Intent, Intents};
+pub(crate) use link::{LinkFile, LinkRecord, Rollout, Wait};
 pub(crate) use lock::{Lock, LockError};
 pub(crate) use objects::Objects;
 pub(crate) use reports::{Importance, Reports};

@@ -23,7 +23,7 @@ mod server;
 pub use agent::{Agent, Daemon, Running};
 pub use binaries::binary;
 pub use podman::PodmanService;
-pub use process::{Outcome, wait_until};
+pub use process::{Background, Outcome, wait_until};
 pub use registry::LoopbackRegistry;
 pub use relay::{Keys, Pack, Relay};
 pub use sandbox::Sandbox;

@@ -116,7 +116,7 @@ pub fn wait_until<T>(
 }
 
 /// A program in the background; ended when dropped.
-pub(crate) struct Background {
+pub struct Background {
     child: Child,
     name: String,
     log: PathBuf,
@@ -125,7 +125,10 @@ pub(crate) struct Background {
 impl Background {
     /// Starts a program in a process group of its own (so that Ctrl-C in a terminal reaches it
     /// only through us), with its output appended to the file `log`.
-    pub(crate) fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
         let file = File::options().create(true).append(true).open(log)?;
         let child = command
             .stdin(Stdio::null())
@@ -142,17 +145,22 @@ impl Background {
     }
 
     /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
+    #[must_use]
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// What it has written so far.
-    pub(crate) fn output(&self) -> String {
+    #[must_use]
+    pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Its exit code, if it has ended.
-    pub(crate) fn ended(&mut self) -> Result<Option<i32>> {
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn ended(&mut self) -> Result<Option<i32>> {
         Ok(self.child.try_wait()?.map(exit_code))
     }
 
@@ -160,7 +168,7 @@ impl Background {
     ///
     /// # Errors
     /// When the program ends before, or the deadline is over; with what it wrote.
-    pub(crate) fn wait_ready<T>(
+    pub fn wait_ready<T>(
         &mut self,
         deadline: Duration,
         mut ready: impl FnMut(&str) -> Option<T>,
@@ -184,7 +192,10 @@ impl Background {
     }
 
     /// Asks the program to end, with force after a deadline, and returns its exit code.
-    pub(crate) fn stop(&mut self) -> Result<i32> {
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn stop(&mut self) -> Result<i32> {
         self.signal(Signal::SIGTERM)?;
         let asked = wait_until(&format!("{} to end", self.name), STOP_DEADLINE, || {
             self.ended()
@@ -196,7 +207,10 @@ impl Background {
     }
 
     /// Ends the program as `kill -9` does.
-    pub(crate) fn kill(&mut self) -> Result<i32> {
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn kill(&mut self) -> Result<i32> {
         self.child.kill()?;
         Ok(exit_code(self.child.wait()?))
     }

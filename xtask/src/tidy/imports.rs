@@ -33,7 +33,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Host tools: they may use everything.
-const TOOLS: &[&str] = &["e2e", "test-images", "xtask"];
+const TOOLS: &[&str] = &["e2e", "relay-bench", "test-images", "xtask"];
 
 /// The table of `ARCHITECTURE.md`; a new crate needs its row here.
 const RULES: &[Rule] = &[

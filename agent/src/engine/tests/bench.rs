@@ -19,9 +19,11 @@ use runtime_shim::fake::Fake;
 use smol::LocalExecutor;
 
 use super::super::host::{Host, Later};
+use super::super::ports::Dial;
 use super::super::{Engine, Mode, Ports};
 use crate::api::{AppView, AppliedView, Failure, Reply, Request};
 use crate::config::Config;
+use crate::relay::RemoteError;
 use crate::state::vfs::{RealVfs, Vfs};
 
 /// Virtual time after which a test is stuck: 30 days.
@@ -149,8 +151,10 @@ pub(super) struct Bench {
     pub(super) config: Config,
     pub(super) vfs: Rc<dyn Vfs>,
     pub(super) key: SecretKey,
-    /// Whether its agents have a relay.
+    /// Whether its agents spool reports without having enrolled.
     pub(super) enrolled: Cell<bool>,
+    /// The way to the relay; there is none unless a test puts one there.
+    pub(super) dial: Dial,
 }
 
 impl Bench {
@@ -186,6 +190,7 @@ impl Bench {
             config,
             vfs: Rc::new(RealVfs),
             enrolled: Cell::new(false),
+            dial: Rc::new(|_| Err(RemoteError::Unreachable("there is no relay".into()))),
             key: SecretKey::from_text(&secret, || unreachable!()).unwrap(),
             dir,
         }
@@ -212,6 +217,7 @@ impl Bench {
             vfs: Rc::clone(&self.vfs),
             host: Rc::new(HostPort(Rc::clone(&self.host))),
             runtime: Rc::new(self.fake.clone()),
+            dial: Rc::clone(&self.dial),
         };
         let engine =
             Engine::with_ports(self.config.clone(), mode, Rc::clone(&executor), ports, None)?;
@@ -221,6 +227,11 @@ impl Bench {
             executor,
             host: Rc::clone(&self.host),
         })
+    }
+
+    /// The machine, for those who wait on its clock.
+    pub(super) fn machine(&self) -> Rc<dyn Host> {
+        Rc::new(HostPort(Rc::clone(&self.host)))
     }
 
     /// The folder of a volume.

@@ -1,157 +1,195 @@
-//! A relay in memory that takes reports, and a device that has it.
+//! A relay in memory: what it answers is a test's choice, and what it was told is kept.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use relay_api::device::{
-    Answer, CheckIn, EnrollAnswer, Event, Evidence, Report, ReportKey, Updated, decode,
-};
-use runtime_shim::Stream;
+use bundle::{Digest, TrustStore, read_head};
+use relay_api::device::{Answer, AppVariables, CheckIn, Desired, EnrollAnswer, ReportKey};
 
-use super::super::Later;
-use super::bench::{Agent, Bench, Recipe};
-use crate::api::{Reply, Request};
-use crate::relay::{Fetched, Range, Remote, RemoteError, SharedRemote, Sink};
+use super::super::host::{Host, Later};
+use super::bench::{Agent, Bench};
+use crate::api::{EnrolledView, Failure, Reply, Request, Secret};
+use crate::relay::{Fetched, Range, Remote, RemoteError, Sink};
 
-/// How the relay takes the next reports.
-#[derive(Clone, Copy, Default)]
-pub(super) enum Mood {
-    /// As a relay does: stored once, 409 for another body.
-    #[default]
-    Good,
-    /// It stores the report, and its answer is lost.
-    AnswerLost,
-    /// Nobody answers.
-    Away,
-    /// It asks for patience.
-    Busy,
-    /// It refuses with this status and word.
-    Refuses(u16, &'static str),
+/// What goes wrong at the relay.
+pub(super) type Fault = fn() -> RemoteError;
+
+/// The relay.
+pub(super) struct FakeRelay {
+    host: Rc<dyn Host>,
+    /// What it answers.
+    pub(super) answer: RefCell<Answer>,
+    /// What goes wrong with each request, until it is taken away.
+    pub(super) fault: Cell<Option<Fault>>,
+    /// What goes wrong with each download.
+    pub(super) broken: Cell<Option<Fault>>,
+    /// What it was told, with the time.
+    pub(super) check_ins: RefCell<Vec<(u64, CheckIn)>>,
+    /// How many downloads began at the file's start.
+    pub(super) fetches: Cell<u32>,
+    /// How often somebody tried to enrol.
+    pub(super) tokens: RefCell<Vec<String>>,
+    files: RefCell<BTreeMap<String, PathBuf>>,
+    keys: PathBuf,
 }
 
-/// A relay in memory.
-#[derive(Default)]
-pub(super) struct Relay {
-    pub(super) mood: Cell<Mood>,
-    pub(super) stored: RefCell<BTreeMap<ReportKey, Vec<u8>>>,
-    /// In the order in which they came.
-    order: RefCell<Vec<ReportKey>>,
-    /// Every attempt, stored or not.
-    pub(super) attempts: RefCell<Vec<(ReportKey, Vec<u8>)>>,
-}
-
-fn refused(status: u16, code: &str) -> RemoteError {
-    RemoteError::Refused {
-        status,
-        code: code.to_owned(),
-        message: String::new(),
-        hint: String::new(),
-    }
-}
-
-impl Relay {
-    fn take(&self, key: ReportKey, body: Vec<u8>) -> Result<(), RemoteError> {
-        self.attempts.borrow_mut().push((key, body.clone()));
-        match self.mood.get() {
-            Mood::Away => return Err(RemoteError::Unreachable("no route".to_owned())),
-            Mood::Busy => return Err(RemoteError::Busy { retry_after_s: 30 }),
-            Mood::Refuses(status, code) => return Err(refused(status, code)),
-            Mood::Good | Mood::AnswerLost => {}
-        }
-        let mut stored = self.stored.borrow_mut();
-        match stored.get(&key) {
-            Some(known) if *known != body => return Err(refused(409, "report_differs")),
-            Some(_) => {}
-            None => {
-                stored.insert(key, body);
-                self.order.borrow_mut().push(key);
-            }
-        }
-        match self.mood.get() {
-            Mood::AnswerLost => Err(RemoteError::Unreachable("reset".to_owned())),
-            _ => Ok(()),
-        }
+impl FakeRelay {
+    /// A relay, and a way to it from this bench.
+    pub(super) fn new(bench: &mut Bench) -> Rc<Self> {
+        let relay = Rc::new(Self {
+            host: bench.machine(),
+            answer: RefCell::new(Answer {
+                now: 0,
+                revision: 1,
+                desired: vec![],
+                variables: vec![],
+                interval_s: 60,
+                long_poll_s: 0,
+            }),
+            fault: Cell::new(None),
+            broken: Cell::new(None),
+            check_ins: RefCell::default(),
+            fetches: Cell::new(0),
+            tokens: RefCell::default(),
+            files: RefCell::default(),
+            keys: bench.config.keys_dir.clone(),
+        });
+        let dialled = Rc::clone(&relay);
+        bench.dial = Rc::new(move |_| Ok(Rc::new(Port(Rc::clone(&dialled)))));
+        relay
     }
 
-    /// What it has, in the order in which it came.
-    pub(super) fn reports(&self) -> Vec<Report> {
-        let (stored, order) = (self.stored.borrow(), self.order.borrow());
-        order
-            .iter()
-            .map(|key| decode(&stored[key]).unwrap())
-            .collect()
+    /// Changes what it answers.
+    pub(super) fn now(&self, change: impl FnOnce(&mut Answer)) {
+        let mut answer = self.answer.borrow_mut();
+        change(&mut answer);
+        answer.revision += 1;
     }
 
-    pub(super) fn updates(&self) -> Vec<Updated> {
-        let updated = |report: Report| match report.event {
-            Event::Updated(updated) => Some(updated),
-            _ => None,
+    /// Wants this bundle on the device.
+    pub(super) fn wants(&self, rollout: u64, seq: u64, bundle: &Path) {
+        let bytes = fs::read(bundle).unwrap();
+        let head = read_head(&mut &bytes[..]).unwrap();
+        let trust = TrustStore::load(&self.keys).unwrap();
+        let verified = bundle::verify(head, &trust).unwrap();
+        let file = Digest::of(&bytes);
+        let url = format!("/device/v1/bundles/{}", file.hex());
+        self.files
+            .borrow_mut()
+            .insert(url.clone(), bundle.to_path_buf());
+        let desired = Desired {
+            app: "shop".parse().unwrap(),
+            rollout,
+            bundle: verified.digest(),
+            seq,
+            file,
+            file_bytes: bytes.len() as u64,
+            url,
         };
-        self.reports().into_iter().filter_map(updated).collect()
+        self.now(|answer| answer.desired = vec![desired]);
     }
 
-    pub(super) fn events(&self) -> Vec<Event> {
-        let events = self.reports().into_iter().map(|report| report.event);
-        events
-            .filter(|event| !matches!(event, Event::Updated(_)))
-            .collect()
+    /// Gives the app `shop` these values.
+    pub(super) fn gives(&self, values: &[(&str, &str)]) {
+        let values = values.iter();
+        let values = values.map(|(name, value)| (name.parse().unwrap(), (*value).to_owned()));
+        let of_app = AppVariables {
+            app: "shop".parse().unwrap(),
+            values: values.collect(),
+        };
+        self.now(|answer| answer.variables = vec![of_app]);
+    }
+
+    /// How often it was asked.
+    pub(super) fn asked(&self) -> usize {
+        self.check_ins.borrow().len()
+    }
+
+    /// What it was told last.
+    pub(super) fn last(&self) -> CheckIn {
+        self.check_ins.borrow().last().unwrap().1.clone()
+    }
+
+    /// Enrols the device of this agent.
+    pub(super) fn enroll(agent: &Agent) -> Result<EnrolledView, Failure> {
+        let request = Request::Enroll {
+            url: "https://relay.example".into(),
+            token: Secret("cet_1".into()),
+            ca: None,
+        };
+        match agent.ask(request)? {
+            Reply::Enrolled(view) => Ok(view),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
-/// The port; the relay itself is shared with the test.
-struct Port(Rc<Relay>);
+struct Port(Rc<FakeRelay>);
+
+impl Port {
+    fn meets(&self) -> Result<(), RemoteError> {
+        self.0.fault.get().map_or(Ok(()), |fault| Err(fault()))
+    }
+}
 
 impl Remote for Port {
-    fn enroll(&self, _: String) -> Later<Result<EnrollAnswer, RemoteError>> {
-        Box::pin(async { Err(RemoteError::Garbage("not asked for")) })
+    fn enroll(&self, token: String) -> Later<Result<EnrollAnswer, RemoteError>> {
+        self.0.tokens.borrow_mut().push(token);
+        let met = self.meets().map(|()| EnrollAnswer {
+            device: "test-1".parse().unwrap(),
+            labels: vec![("site".parse().unwrap(), "harbour".parse().unwrap())],
+        });
+        Box::pin(async move { met })
     }
-    fn check_in(&self, _: CheckIn) -> Later<Result<Answer, RemoteError>> {
-        Box::pin(async { Err(RemoteError::Garbage("not asked for")) })
+
+    fn check_in(&self, check_in: CheckIn) -> Later<Result<Answer, RemoteError>> {
+        let relay = Rc::clone(&self.0);
+        let (seen, wait_s) = (check_in.seen, check_in.wait_s);
+        let now_ms = relay.host.now_ms();
+        relay.check_ins.borrow_mut().push((now_ms, check_in));
+        let met = self.meets();
+        Box::pin(async move {
+            met?;
+            for _ in 0..wait_s {
+                if relay.answer.borrow().revision != seen {
+                    break;
+                }
+                relay.host.sleep(1_000).await;
+            }
+            let answer = relay.answer.borrow().clone();
+            Ok(answer)
+        })
     }
-    fn report(&self, key: ReportKey, report: Vec<u8>) -> Later<Result<(), RemoteError>> {
-        let taken = self.0.take(key, report);
-        Box::pin(async move { taken })
+
+    fn report(&self, _: ReportKey, _: Vec<u8>) -> Later<Result<(), RemoteError>> {
+        let met = self.meets();
+        Box::pin(async move { met })
     }
-    fn fetch(&self, _: Range, _: Sink) -> Later<Result<Fetched, RemoteError>> {
-        Box::pin(async { Err(RemoteError::Garbage("not asked for")) })
+
+    fn fetch(&self, range: Range, mut sink: Sink) -> Later<Result<Fetched, RemoteError>> {
+        if range.from == 0 {
+            self.0.fetches.set(self.0.fetches.get() + 1);
+        }
+        let path = self.0.files.borrow().get(&range.url).cloned();
+        let fault = self.0.fault.get().or(self.0.broken.get());
+        let host = Rc::clone(&self.0.host);
+        Box::pin(async move {
+            // A download takes a while.
+            host.sleep(500).await;
+            if let Some(fault) = fault {
+                return Err(fault());
+            }
+            let bytes = fs::read(path.unwrap()).unwrap();
+            let to = bytes.len().min(usize::try_from(range.to).unwrap());
+            let from = usize::try_from(range.from).unwrap().min(to);
+            sink(&bytes[from..to]).map_err(RemoteError::Sink)?;
+            Ok(Fetched {
+                etag: Some(format!("\"{}\"", Digest::of(&bytes).hex())),
+                file_bytes: Some(bytes.len() as u64),
+            })
+        })
     }
-}
-
-pub(super) fn deliver(agent: &Agent, relay: &Rc<Relay>) -> Result<(), RemoteError> {
-    let (engine, port) = (Rc::clone(&agent.engine), Port(Rc::clone(relay)));
-    let remote: SharedRemote = Rc::new(port);
-    agent.run(async move { engine.deliver_reports(&remote).await })
-}
-
-pub(super) fn waiting(agent: &Agent) -> u32 {
-    match agent.ask(Request::Status) {
-        Ok(Reply::Status(status)) => status.relay.reports_waiting,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// A device that is enrolled, with version 1 committed and told.
-pub(super) fn enrolled() -> (Bench, Agent, Rc<Relay>) {
-    let bench = Bench::new();
-    bench.enrolled.set(true);
-    let agent = bench.daemon();
-    agent.apply(&Recipe::new(1).build(&bench)).unwrap();
-    let relay = Rc::new(Relay::default());
-    deliver(&agent, &relay).unwrap();
-    (bench, agent, relay)
-}
-
-/// Version 2, whose `web` crashes with code 3 after it has written two lines.
-pub(super) fn crashing_two(bench: &Bench) -> std::path::PathBuf {
-    let web = || bench.fake.service("shop", "web").generation(2);
-    web().prints(Stream::Stdout, "opening /dev/gpio");
-    web().prints(Stream::Stderr, "no such device");
-    web().exits_on_start(3);
-    Recipe::new(2).build(bench)
-}
-
-pub(super) fn of_web(evidence: &[Evidence]) -> &Evidence {
-    let web = evidence.iter().find(|e| e.service.as_str() == "web");
-    web.unwrap_or_else(|| panic!("{evidence:?}"))
 }

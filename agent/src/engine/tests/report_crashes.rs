@@ -8,7 +8,7 @@ use relay_api::device::UpdateResult;
 use runtime_shim::fake::Fault;
 
 use super::bench::{Bench, Recipe};
-use super::relay::{Relay, crashing_two, deliver, enrolled, of_web, waiting};
+use super::reporting::{Relay, crashing_two, deliver, enrolled, of_web, waiting};
 use crate::api::Request;
 use crate::state::tests::{BadDisk, Fate, Forgetful, Harm};
 use crate::state::vfs::RealVfs;

@@ -11,7 +11,7 @@ use runtime_shim::{ExitStatus, Stream};
 
 use super::super::reports::EVENTS_PER_HOUR_MAX;
 use super::bench::{Agent, Bench, EPOCH_S, Recipe, exec_health, text_of};
-use super::relay::{Mood, Relay, crashing_two, deliver, enrolled, of_web, waiting};
+use super::reporting::{Mood, Relay, crashing_two, deliver, enrolled, of_web, waiting};
 use crate::api::{Reply, Request};
 use crate::state::tests::{BadDisk, Fate, Harm};
 use crate::state::vfs::RealVfs;

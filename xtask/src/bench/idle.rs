@@ -1,6 +1,4 @@
-//! `cargo xtask bench`: figures that the README quotes, measured on the real thing.
-//!
-//! Prints; never judges. A time depends on the machine, so none is a test's business.
+//! `bench idle`: what the agent takes while nothing happens.
 
 use std::fs;
 use std::thread;
@@ -8,28 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::proc::{field, number};
 use crate::cross::program::AGENT;
 use crate::cross::{self, target};
 use crate::demo::cast::Cast;
-use crate::{Command, Usage, host};
-
-pub(crate) const COMMAND: Command = Command {
-    name: "bench",
-    summary: "figures: what the agent takes while idle",
-    help: "\
-Usage: cargo xtask bench idle [--seconds N] [--json]
-
-idle: the agent as it ships (static, for this machine) supervises the demo's three containers on a
-podman of its own; after the update has settled, what it takes: PSS and RSS (smaps_rollup), the
-peak RSS so far (with the update of version 1), bytes that it wrote and times that it woke within
-N seconds (60), and beside it the PSS of podman's own service. Needs root.
-
-Options:
-  --seconds N   how long to watch
-  --json        prints one JSON object and nothing else on stdout
-",
-    run,
-};
+use crate::host;
 
 /// How long the agent may take to come to rest after an update.
 const SETTLE: Duration = Duration::from_secs(15);
@@ -45,23 +26,11 @@ struct Idle {
     podman_service_pss_bytes: u64,
 }
 
-fn run(mut args: lexopt::Parser) -> Result<()> {
-    let (mut seconds, mut json, mut name) = (60, false, None);
-    while let Some(arg) = args.next().map_err(Usage::from)? {
-        match arg {
-            lexopt::Arg::Long("json") => json = true,
-            lexopt::Arg::Long("seconds") => {
-                let value = args.value().map_err(Usage::from)?;
-                let parsed = value.to_string_lossy().parse();
-                seconds = parsed.map_err(|_| Usage("--seconds takes a number".to_owned()))?;
-            }
-            lexopt::Arg::Value(value) if name.is_none() => name = Some(value),
-            other => return Err(Usage::from(other.unexpected()).into()),
-        }
-    }
-    if name.as_deref() != Some("idle".as_ref()) {
-        return Err(Usage("which one? There is: idle".to_owned()).into());
-    }
+/// Measures, and prints.
+///
+/// # Errors
+/// Without root, or when a part of the demo does not come up.
+pub(super) fn run(seconds: u64, json: bool) -> Result<()> {
     if !host::is_root()? {
         bail!("containers need root here: run this as root");
     }
@@ -115,18 +84,18 @@ fn idle(seconds: u64) -> Result<Idle> {
     thread::sleep(Duration::from_secs(seconds));
     Ok(Idle {
         seconds,
-        agent_pss_bytes: field_kib(agent, "smaps_rollup", "Pss:")? * 1024,
-        agent_rss_bytes: field_kib(agent, "smaps_rollup", "Rss:")? * 1024,
-        agent_peak_rss_bytes: field_kib(agent, "status", "VmHWM:")? * 1024,
+        agent_pss_bytes: field(agent, "smaps_rollup", "Pss:")? * 1024,
+        agent_rss_bytes: field(agent, "smaps_rollup", "Rss:")? * 1024,
+        agent_peak_rss_bytes: field(agent, "status", "VmHWM:")? * 1024,
         agent_written_bytes: self::written(agent)? - written,
         agent_wakeups: wakeups(agent)? - woken,
-        podman_service_pss_bytes: field_kib(podman, "smaps_rollup", "Pss:")? * 1024,
+        podman_service_pss_bytes: field(podman, "smaps_rollup", "Pss:")? * 1024,
     })
 }
 
 /// Bytes that a process caused to be written to storage (proc(5), `/proc/PID/io`).
 fn written(pid: u32) -> Result<u64> {
-    field_kib(pid, "io", "write_bytes:")
+    field(pid, "io", "write_bytes:")
 }
 
 /// How often any thread of a process gave the CPU up and got it back.
@@ -137,17 +106,4 @@ fn wakeups(pid: u32) -> Result<u64> {
         sum += number(&status, "voluntary_ctxt_switches:")?;
     }
     Ok(sum)
-}
-
-/// The number behind a word in one of a process's files.
-fn field_kib(pid: u32, file: &str, word: &str) -> Result<u64> {
-    number(&fs::read_to_string(format!("/proc/{pid}/{file}"))?, word)
-}
-
-fn number(text: &str, word: &str) -> Result<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(word));
-    let number = line.and_then(|rest| rest.split_whitespace().next());
-    number
-        .and_then(|n| n.parse().ok())
-        .with_context(|| format!("no {word}"))
 }
