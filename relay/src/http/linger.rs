@@ -10,15 +10,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 
-/// Most bytes that are read and dropped: more than any message of a device has.
-const BYTES_MAX: usize = 1 << 20;
+use super::Relay;
+
+/// Most bytes that are read and dropped: more than any message of a device has, and many a bundle.
+const BYTES_MAX: usize = 64 << 20;
 /// How long the rest may take.
 const TIME: Duration = Duration::from_secs(10);
 
@@ -50,7 +52,11 @@ impl HttpBody for Shared {
 }
 
 /// Lets a refused request finish sending before it is answered.
-pub(super) async fn linger(request: Request, next: Next) -> Response {
+pub(super) async fn linger(
+    State(relay): State<Arc<Relay>>,
+    request: Request,
+    next: Next,
+) -> Response {
     // Who asks first does not send before it is told to.
     if request.headers().contains_key(header::EXPECT) || request.body().is_end_stream() {
         return next.run(request).await;
@@ -60,7 +66,11 @@ pub(super) async fn linger(request: Request, next: Next) -> Response {
     let rest = body.clone();
     let response = next.run(Request::from_parts(parts, Body::new(body))).await;
     if !response.status().is_success() {
-        let _ = tokio::time::timeout(TIME, drain(rest)).await;
+        tokio::select! {
+            () = drain(rest) => {}
+            () = tokio::time::sleep(TIME) => {}
+            () = relay.stop.cancelled() => {}
+        }
     }
     response
 }
