@@ -102,8 +102,6 @@ pub(crate) enum Seen<'a> {
     Reported(&'a Updated),
     /// This newer rollout of the app has the device.
     Superseded(u64),
-    /// This operator aborted the rollout.
-    Aborted(&'a str),
     /// The device was removed.
     Removed,
 }
@@ -151,7 +149,6 @@ pub(crate) fn step(state: TargetState, goal: Goal, seen: Seen<'_>) -> Option<Cha
             UpdateResult::Removed => None,
         },
         Seen::Superseded(rollout) => pending.then_some(Change::Fail(Cause::Superseded(rollout))),
-        Seen::Aborted(who) => pending.then(|| Change::Fail(Cause::Aborted(who.to_string()))),
         Seen::Removed => pending.then_some(Change::Fail(Cause::Removed)),
     }
 }
@@ -323,7 +320,7 @@ mod tests {
             assert_eq!(becomes(TargetState::Failed), *failed, "{seen:?}");
             assert_eq!(becomes(TargetState::Succeeded), None, "{seen:?}");
         }
-        for seen in [Seen::Superseded(9), Seen::Aborted("ada"), Seen::Removed] {
+        for seen in [Seen::Superseded(9), Seen::Removed] {
             assert!(matches!(
                 step(TargetState::Pending, goal, seen),
                 Some(Change::Fail(_))

@@ -24,13 +24,6 @@ pub(crate) enum StoreError {
     Database(Arc<sqlx::Error>),
 }
 
-impl StoreError {
-    /// Whether the same request can work later without anybody doing anything to it.
-    pub(crate) const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Full | Self::Busy | Self::Database(_))
-    }
-}
-
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
