@@ -5,6 +5,7 @@
 //! are a contract: added, never renamed. Never holds a secret variable's value.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,27 @@ pub enum Request {
     },
     /// Whether this device is fit. Answer: [`Reply::Doctor`].
     Doctor,
+    /// Make this device known to a relay. Answer: [`Reply::Enrolled`].
+    Enroll {
+        /// The relay's address.
+        url: String,
+        /// The one-time token.
+        token: Secret,
+        /// The certificates of the relay's authority in PEM; none: the configured or the
+        /// system's.
+        ca: Option<String>,
+    },
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
 }
 
 /// Something on the way to the answer.
@@ -97,6 +119,8 @@ pub struct Progress {
 pub enum Step {
     /// Signature, target and digests (bytes).
     Verify,
+    /// What the device lacks, from the relay or another server (bytes).
+    Fetch,
     /// Images into the runtime (bytes).
     Stage,
     /// Waiting for a lock or a window.
@@ -127,6 +151,8 @@ pub enum Reply {
     History(Vec<HistoryView>),
     /// Whether the device is fit.
     Doctor(Vec<CheckView>),
+    /// The device is known to a relay.
+    Enrolled(EnrolledView),
 }
 
 /// Why a request was not done, for a person and for a script.
@@ -138,6 +164,17 @@ pub struct Failure {
     pub message: String,
     /// One sentence: what to do next; may be empty.
     pub hint: String,
+}
+
+/// The device is known to a relay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolledView {
+    /// The device's id.
+    pub device: String,
+    /// The relay's address.
+    pub url: String,
+    /// The labels that the token gave it.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// How an update ended well.
@@ -214,6 +251,12 @@ pub struct RelayView {
     pub url: Option<String>,
     /// When it last answered, RFC 3339.
     pub last_contact: Option<String>,
+    /// How many reports wait until it answers.
+    #[serde(default)]
+    pub reports_waiting: u32,
+    /// Why it could not be spoken to at the last attempt, in words; none if it could.
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 /// An app on this device.

@@ -9,7 +9,6 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod engine;
-mod escape;
 mod exit;
 mod logging;
 mod notify;

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::escape;
+use relay_api::escape;
 
 /// What reads the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

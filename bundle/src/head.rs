@@ -13,7 +13,7 @@ pub(crate) const MAGIC: &[u8; 7] = b"CORACLE";
 /// The version of the format that this crate reads and writes (clause B2).
 pub const FORMAT_VERSION: u8 = 1;
 /// Bytes before those that the head length counts: magic, version, length.
-pub(crate) const PREAMBLE_BYTES: usize = 12;
+pub const PREAMBLE_BYTES: usize = 12;
 
 /// Reads the head of a bundle: exactly the bytes from the magic to the end of the manifest, so
 /// the payload comes next. Takes memory only as bytes arrive, at most [`HEAD_BYTES_MAX`] and 12.
@@ -30,6 +30,15 @@ pub fn read_head<R: Read + ?Sized>(source: &mut R) -> Result<Vec<u8>, Refused> {
         return Err(Refused::Truncated);
     }
     Ok(head)
+}
+
+/// How many bytes a head that begins with these has as a whole, so that it can be fetched and no
+/// more. Takes at least [`PREAMBLE_BYTES`]; bytes behind them are not looked at.
+///
+/// # Errors
+/// Clauses B1 to B3.
+pub fn head_bytes(start: &[u8]) -> Result<u64, Refused> {
+    Ok(PREAMBLE_BYTES as u64 + u64::from(preamble(start)?))
 }
 
 /// Clauses B1 to B3 on the first bytes; gives the length of what follows.

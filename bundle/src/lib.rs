@@ -56,7 +56,7 @@ pub use digest::{Digest, ParseDigestError};
 #[cfg(feature = "std")]
 pub use error::{Refused, Rule};
 #[cfg(feature = "std")]
-pub use head::{FORMAT_VERSION, read_head};
+pub use head::{FORMAT_VERSION, PREAMBLE_BYTES, head_bytes, read_head};
 pub use manifest::Manifest;
 #[cfg(feature = "std")]
 pub use minisig::KeyId;

@@ -2,8 +2,10 @@
 //!
 //! [`step()`] is the update state machine: `(state, event, now) → (state, effects)`. Around it:
 //! [`admit`] (may this bundle run here?), [`resolve`] (manifest and variables → what shall run),
-//! [`plan`] (what changes), [`trial`] (did it go well?), [`supervise`] (restart it when?),
-//! [`retry`] (how long to wait), [`record`] and [`slots`] (what survives a power cut, as bytes).
+//! [`plan`] (what changes), [`fetch`] (which bytes of the bundle it takes), [`trial`] (did it go
+//! well?), [`supervise`] (restart it when?), [`retry`] (how long to wait), [`schedule`] (when to
+//! speak to the relay), [`wish`] (is a bundle of the relay to be tried?), [`record`] and [`slots`]
+//! (what survives a power cut, as bytes).
 //!
 //! Nothing in here reads a clock, a disk, a socket or randomness, logs, or awaits: time and chance
 //! are arguments. The crate builds without `std`, and its `clippy.toml` bans the rest.
@@ -17,16 +19,19 @@ extern crate std;
 
 pub mod admit;
 mod app;
+pub mod fetch;
 #[cfg(test)]
 mod fixtures;
 pub mod plan;
 pub mod record;
 pub mod resolve;
 pub mod retry;
+pub mod schedule;
 pub mod slots;
 mod step;
 pub mod supervise;
 pub mod trial;
+pub mod wish;
 
 pub use app::{AppState, Cause, Generation, GenerationId, Intent, Outcome, OutcomeKind, Phase};
 pub use step::{Effect, Event, Illegal, RESTORE_ATTEMPTS_MAX, TRIAL_RESTARTS_MAX, step};

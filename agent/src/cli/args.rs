@@ -10,7 +10,7 @@ use lexopt::{Arg, Parser};
 use super::nearest;
 use super::table::{COMMANDS, Command, Flag, GLOBAL_FLAGS};
 use super::usage::UsageError;
-use crate::api::Request;
+use crate::api::{Request, Secret};
 use crate::config::{KEYS, Key};
 
 /// What a command line asks for.
@@ -47,8 +47,26 @@ pub(super) enum Ask {
         /// Whether bundles for other devices pass.
         any_target: bool,
     },
+    /// Make this device known to a relay.
+    Enroll {
+        /// The relay's address.
+        url: String,
+        /// Where its one-time token is.
+        token: Token,
+    },
     /// Ask the engine.
     Request(Request),
+}
+
+/// Where a token is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// On the command line.
+    Given(Secret),
+    /// In this file; `-` is standard input.
+    File(PathBuf),
+    /// In the environment.
+    Environment,
 }
 
 /// A flag of a command, as given.
@@ -150,6 +168,10 @@ fn ask(
             .map(|value| text(value, name))
             .transpose()
     };
+    let file = |name: &str| {
+        let file = given.iter().rev().find(|(long, _)| *long == name);
+        file.and_then(|(_, path)| path.clone()).map(PathBuf::from)
+    };
     let bundle = |operand: Option<OsString>| {
         std::path::absolute(operand.unwrap_or_default()).map_err(|_| UsageError::Value {
             what: "BUNDLE".into(),
@@ -205,6 +227,18 @@ fn ask(
             app: app(operand)?.unwrap_or_default(),
         },
         "doctor" => Request::Doctor,
+        "enroll" => {
+            let token = match (value("token")?, file("token-file")) {
+                (Some(_), Some(_)) => {
+                    return Err(wrong("token-file", "left out where there is --token"));
+                }
+                (Some(token), None) => Token::Given(Secret(token)),
+                (None, Some(path)) => Token::File(path),
+                (None, None) => Token::Environment,
+            };
+            let url = text(operand.unwrap_or_default(), "URL")?;
+            return Ok(Ask::Enroll { url, token });
+        }
         _ => return Err(UsageError::NoCommand),
     }))
 }

@@ -20,6 +20,11 @@ fn logs(app: Option<&str>, service: Option<&str>) -> Request {
     }
 }
 
+fn enroll(token: Token) -> Ask {
+    let url = "https://r.example".into();
+    Ask::Enroll { url, token }
+}
+
 #[test]
 fn commands_become_requests() {
     let bundle = PathBuf::from("/b/k.bundle");
@@ -71,6 +76,15 @@ fn commands_become_requests() {
             }),
         ),
         ("doctor", Ask::Request(Request::Doctor)),
+        (
+            "enroll https://r.example --token t",
+            enroll(Token::Given(Secret("t".into()))),
+        ),
+        (
+            "enroll --token-file - https://r.example",
+            enroll(Token::File("-".into())),
+        ),
+        ("enroll https://r.example", enroll(Token::Environment)),
         ("logs", Ask::Request(logs(None, None))),
         ("logs kiosk", Ask::Request(logs(app().as_deref(), None))),
         (
@@ -190,6 +204,16 @@ fn mistakes_name_what_is_nearest() {
             "status --follow",
             "unknown flag `--follow`",
             "See `agent status --help`.",
+        ),
+        (
+            "enroll",
+            "`agent enroll` needs URL",
+            "See `agent enroll --help`.",
+        ),
+        (
+            "enroll https://r.example --token a --token-file b",
+            "--token-file does not fit: it must be left out where there is --token",
+            "See `agent --help`.",
         ),
         (
             "apply",

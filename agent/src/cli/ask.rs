@@ -52,7 +52,7 @@ pub(super) fn ask(config: Config, request: Request, terminal: &Terminal) -> Resu
         Request::Remove { app } => render::removed(app),
         _ => String::new(),
     };
-    let changes = mode(&request) == Mode::OneShot;
+    let changes = goes_on(&request);
     let executor = Rc::new(LocalExecutor::new());
     let asked = answer(config, request, &executor, &signals, terminal);
     match smol::block_on(executor.run(asked)) {
@@ -80,9 +80,9 @@ async fn answer(
     terminal: &Terminal,
 ) -> Result<Reply, Stopped> {
     let updates = |update: Update| terminal.update(&update);
-    let mode = mode(&request);
+    let (mode, goes_on) = (mode(&request), goes_on(&request));
     if let Some(client) = Client::connect(&config.control_socket)? {
-        let interrupt = if mode == Mode::OneShot {
+        let interrupt = if goes_on {
             Interrupt::Leaves
         } else {
             Interrupt::Ends
@@ -91,13 +91,16 @@ async fn answer(
         return wait(answer, interrupt, async || signals.next().await, terminal).await;
     }
     let engine = Engine::open(config, mode, executor.clone())?;
-    let interrupt = if mode == Mode::OneShot {
+    let interrupt = if goes_on {
         Interrupt::Explains
     } else {
         Interrupt::Ends
     };
     let work = async {
-        engine.start().await;
+        // Who only enrols takes nothing up.
+        if goes_on {
+            engine.start().await;
+        }
         let answer = engine.handle(request, &updates).await;
         engine.shutdown().await;
         answer
@@ -160,9 +163,18 @@ pub(super) fn verify(
 /// What an engine in this process must be able to do for the request.
 fn mode(request: &Request) -> Mode {
     match request {
-        Request::Apply { .. } | Request::Rollback { .. } | Request::Remove { .. } => Mode::OneShot,
+        Request::Enroll { .. } => Mode::OneShot,
+        request if goes_on(request) => Mode::OneShot,
         _ => Mode::ReadOnly,
     }
+}
+
+/// Whether the request begins something that is seen to its end, whoever waits for it.
+fn goes_on(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Apply { .. } | Request::Rollback { .. } | Request::Remove { .. }
+    )
 }
 
 /// The exit code of an answer: `doctor` fails if a check did.

@@ -160,7 +160,7 @@ Exit codes:
    1  failed, for a reason that no other code names
    2  the command line or the configuration is wrong
   10  the bundle was refused: signature, target, expiry, sequence
-  13  the bundle could not be read to its end
+  13  the bundle could not be read to its end, or the relay does not answer
 "
         );
     }

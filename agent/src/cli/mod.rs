@@ -7,6 +7,7 @@
 mod args;
 mod ask;
 mod daemon;
+mod enroll;
 mod help;
 mod nearest;
 mod signals;
@@ -77,6 +78,8 @@ fn run(invocation: Invocation, terminal: &Terminal) -> u8 {
     let done = match invocation.ask {
         Ask::Run => daemon::run(config).map(|()| exit::DONE),
         Ask::Verify { bundle, any_target } => ask::verify(&config, &bundle, any_target, terminal),
+        Ask::Enroll { url, token } => enroll::request(&config, url, token)
+            .and_then(|request| ask::ask(config, request, terminal)),
         Ask::Request(request) => ask::ask(config, request, terminal),
         Ask::Help(_) | Ask::Version => Ok(exit::DONE),
     };

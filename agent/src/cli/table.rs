@@ -67,7 +67,7 @@ pub static EXIT_CODES: [(u8, &str); 11] = [
     ),
     (
         exit::DOWNLOAD_FAILED,
-        "the bundle could not be read to its end",
+        "the bundle could not be read to its end, or the relay does not answer",
     ),
     (exit::LOCKED, "locked, or outside its window"),
     (exit::ROLLED_BACK, "the update failed and was rolled back"),
@@ -140,7 +140,7 @@ pub static GLOBAL_FLAGS: [Flag; 7] = [
 ];
 
 /// Every command, in the order of the help text.
-pub static COMMANDS: [Command; 11] = [
+pub static COMMANDS: [Command; 12] = [
     Command {
         name: "run",
         operand: "",
@@ -337,5 +337,44 @@ pub static COMMANDS: [Command; 11] = [
         flags: &[],
         examples: &[("agent doctor", "before the first update")],
         codes: &[],
+    },
+    Command {
+        name: "enroll",
+        operand: "URL",
+        summary: "Make this device known to a relay, with a one-time token",
+        about: &[
+            "The device makes a key of its own, which never leaves it, and says what it is. From \
+             then on the running agent checks in with the relay by itself; what runs on the \
+             device does not change.",
+            "The token comes from `relay token enroll`: pass it with --token, in \
+             CORACLE_ENROLL_TOKEN, or in a file. If the relay has a certificate authority of its \
+             own, pass its certificate with --relay-ca. Enrolling again, also at another relay, \
+             takes the place of what was before.",
+        ],
+        flags: &[
+            option(
+                "token",
+                None,
+                "TOKEN",
+                "The one-time token (CORACLE_ENROLL_TOKEN)",
+            ),
+            option(
+                "token-file",
+                None,
+                "FILE",
+                "Read the token from a file; - is standard input",
+            ),
+        ],
+        examples: &[
+            (
+                "agent enroll https://relay.example --token cet_...",
+                "the system trusts the relay's certificate",
+            ),
+            (
+                "agent enroll https://10.0.0.5:8443 --relay-ca ca.pem --token-file -",
+                "a relay with an authority of its own; the token from standard input",
+            ),
+        ],
+        codes: &[exit::DOWNLOAD_FAILED],
     },
 ];

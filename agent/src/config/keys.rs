@@ -109,15 +109,15 @@ pub static KEYS: [Key; 16] = [
     key!(
         "relay",
         "URL",
-        "none",
-        "Address of the relay (shown only, in this release)",
+        "the one of `agent enroll`",
+        "Address of the relay, in the place of the one it was enrolled at",
         Set::Text(|c, text| url(text).map(|text| c.relay = Some(text)))
     ),
     key!(
         "relay_ca",
         "FILE",
-        "the system's",
-        "Certificate authority of the relay (no effect yet)",
+        "that of `agent enroll`, else the system's",
+        "Certificate authority of the relay",
         Set::Path(|c, path| c.relay_ca = Some(path))
     ),
     key!(
@@ -181,15 +181,15 @@ pub static KEYS: [Key; 16] = [
     key!(
         "proxy",
         "URL",
-        "none",
-        "HTTP proxy on the way to the relay (no effect yet)",
+        "https_proxy in the environment",
+        "HTTP proxy on the way to the relay: http://proxy:3128",
         Set::Text(|c, text| url(text).map(|text| c.proxy = Some(text)))
     ),
     key!(
         "rate_max",
         "BYTES",
         "no limit",
-        "Most bytes a second of a download (no effect yet)",
+        "Most bytes a second of all downloads together",
         Set::Text(|c, text| bytes(text).map(|n| c.rate_max = Some(n)))
     ),
     key!(

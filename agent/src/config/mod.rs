@@ -31,15 +31,15 @@ pub struct Config {
     pub runtime: String,
     /// The socket on which the daemon takes requests.
     pub control_socket: PathBuf,
-    /// The relay's address; shown only, until the agent speaks to one.
+    /// The relay's address; none: the one of the enrolment.
     pub relay: Option<String>,
-    /// Certificate authority of the relay; for the relay client to come.
+    /// The certificates of the relay's authority; none: those of the enrolment, else the system's.
     pub relay_ca: Option<PathBuf>,
-    /// HTTP proxy on the way to the relay; for the relay client to come.
+    /// HTTP proxy on the way to the relay; none: the environment's.
     pub proxy: Option<String>,
-    /// Most bytes a second of a download; for the relay client to come.
+    /// Most bytes a second of all downloads together.
     pub rate_max: Option<u64>,
-    /// Most bytes of download in a month; for the relay client to come.
+    /// Most bytes of download in a month; no effect yet.
     pub byte_budget_month: Option<u64>,
     /// What this device is, for people and for selectors.
     pub labels: BTreeMap<String, String>,

@@ -4,6 +4,7 @@
 //! this device, does it move forward, do the settings fit, is every byte there, is there space,
 //! does the runtime answer. Never writes anything.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
@@ -14,12 +15,12 @@ use agent_core::plan::Plan;
 use agent_core::resolve::ResolvedApp;
 use agent_core::{AppState, Generation, GenerationId};
 use bundle::manifest::AgentVersion;
-use bundle::{AppName, Arch, Depth, Manifest, TrustStore, Values};
-use std::collections::{BTreeMap, BTreeSet};
+use bundle::{AppName, Arch, Depth, Manifest, TrustStore, Values, VerifiedBundle};
 
 use super::Engine;
+use super::desired::Rest;
 use super::failure;
-use super::generation::{images, resolve_source};
+use super::generation::{resolve_fetched, resolve_source};
 use super::host::{blocking, blocking_with_progress};
 use super::source::Source;
 use super::trouble::Trouble;
@@ -40,20 +41,24 @@ pub(crate) struct Offer {
     pub(crate) plan: Plan,
     /// Bytes that copies of volumes would take.
     pub(crate) copy_bytes: u64,
+    /// The rollout that wants it; none if somebody on site does.
+    pub(crate) rollout: Option<u64>,
+    /// Where what was not fetched can be fetched; none if the source has everything.
+    pub(crate) rest: Option<Rest>,
 }
 
 /// Why a bundle does not become an offer.
 pub(crate) struct Rejected {
     pub(crate) failure: Failure,
-    /// What it says of itself, if that is signed.
-    pub(crate) manifest: Option<Manifest>,
+    /// Its verified head, if it has one.
+    pub(crate) bundle: Option<Arc<VerifiedBundle>>,
 }
 
 impl From<Failure> for Rejected {
     fn from(failure: Failure) -> Self {
         Self {
             failure,
-            manifest: None,
+            bundle: None,
         }
     }
 }
@@ -73,32 +78,39 @@ impl Engine {
         let manifest = bundle.manifest();
         let known = |failure| Rejected {
             failure,
-            manifest: Some(manifest.clone()),
+            bundle: Some(Arc::clone(&bundle)),
         };
-        let (values, generation, admitted) = self.examine(&source).map_err(known)?;
+        let (values, generation, admitted) = self.examine(&bundle).map_err(known)?;
         // Before it is called current, too: whoever brings a damaged copy should know.
         self.verify_payload(&source, updates).await.map_err(known)?;
-        match admitted {
-            Admitted::New => {}
-            Admitted::AlreadyCurrent => {
-                let (app, version) = (manifest.app.as_str(), manifest.version.as_str());
-                return Err(known(failure::already_current(app, version)));
-            }
-            Admitted::UnderWay => return Err(known(failure::under_way(manifest.app.as_str()))),
-        }
+        is_new(manifest, admitted).map_err(known)?;
+        self.offer(source, values, generation).await.map_err(known)
+    }
+
+    /// The offer of a bundle that was examined, and of which everything is at hand.
+    ///
+    /// # Errors
+    /// [`Failure`]: the runtime does not answer, or there is no space.
+    pub(crate) async fn offer(
+        &self,
+        source: Arc<Source>,
+        values: Values,
+        generation: Generation,
+    ) -> Result<Offer, Failure> {
         // The runtime is asked what it has: it has to answer from here on.
-        self.runtime_info()
-            .await
-            .map_err(|t| known(failure::trouble(&t)))?;
+        self.reachable().await?;
         let planned = self.plan_for(&source, &values).await;
-        let (plan, copy_bytes) = planned.map_err(|t| known(failure::trouble(&t)))?;
-        self.check_space(&plan, copy_bytes).await.map_err(known)?;
+        let (plan, copy_bytes) = planned.map_err(|trouble| failure::trouble(&trouble))?;
+        self.check_space(plan.needs.peak_disk_bytes, copy_bytes)
+            .await?;
         Ok(Offer {
             source,
             values,
             generation,
             plan,
             copy_bytes,
+            rollout: None,
+            rest: None,
         })
     }
 
@@ -117,8 +129,14 @@ impl Engine {
     }
 
     /// Everything that the signed head alone decides.
-    fn examine(&self, source: &Source) -> Result<(Values, Generation, Admitted), Failure> {
-        let manifest = source.bundle().manifest();
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) fn examine(
+        &self,
+        bundle: &VerifiedBundle,
+    ) -> Result<(Values, Generation, Admitted), Failure> {
+        let manifest = bundle.manifest();
         self.check_target(manifest)?;
         let policy = self.local_policy()?;
         admit::policy(manifest, &policy).map_err(|e| failure::not_admitted(&e))?;
@@ -131,7 +149,7 @@ impl Engine {
             id: GenerationId(0),
             seq: manifest.seq,
             epoch: manifest.epoch,
-            bundle: source.bundle().digest(),
+            bundle: bundle.digest(),
             variables: values.digest(),
         };
         let never_had = AppState::new(manifest.app.clone());
@@ -182,7 +200,8 @@ impl Engine {
         let app = manifest.app.as_str();
         let none = BTreeMap::new();
         let own = self.config.variables.get(app).unwrap_or(&none);
-        Values::resolve(&manifest.variables, own, &none).map_err(|e| failure::values(app, &e))
+        let relay = self.link.values(manifest);
+        Values::resolve(&manifest.variables, own, &relay).map_err(|e| failure::values(app, &e))
     }
 
     async fn verify_payload(
@@ -225,16 +244,15 @@ impl Engine {
         values: &Values,
     ) -> Result<(Plan, u64), Trouble> {
         let manifest = source.bundle().manifest();
-        let (shared, given) = (Arc::clone(source), values.clone());
-        let next = blocking(&*self.host, move || resolve_source(&shared, &given)).await;
-        let next: ResolvedApp = next.map_err(Trouble::file("the bundle"))??;
-        let mut there = BTreeSet::new();
-        for image in images(manifest) {
-            let has = self.runtime.has_image(&image).await;
-            if has.map_err(Trouble::runtime("look for an image"))? {
-                there.insert(image);
-            }
-        }
+        let next: ResolvedApp = if source.is_whole() {
+            // From a stick, perhaps a slow one.
+            let (shared, given) = (Arc::clone(source), values.clone());
+            let next = blocking(&*self.host, move || resolve_source(&shared, &given)).await;
+            next.map_err(Trouble::file("the bundle"))??
+        } else {
+            resolve_fetched(source, values, &self.objects)?
+        };
+        let there = self.there(manifest).await?;
         let running = self.running(&manifest.app);
         let running = running.as_ref().map(|running| &running.app);
         let copied = match running {
@@ -256,17 +274,28 @@ impl Engine {
         self.load_if_trusted(&app, app.state().current?)
     }
 
-    /// Whether the images fit into the runtime's store and the rest into the state folder.
-    pub(crate) async fn check_space(&self, plan: &Plan, copy_bytes: u64) -> Result<(), Failure> {
+    /// Whether so much fits into the runtime's store, and so much into the state folder; together,
+    /// where both lie on one file system.
+    ///
+    /// # Errors
+    /// [`Failure`] if not, or if the runtime does not answer.
+    pub(crate) async fn check_space(
+        &self,
+        store_bytes: u64,
+        state_bytes: u64,
+    ) -> Result<(), Failure> {
         let info = self
             .runtime_info()
             .await
             .map_err(|t| failure::trouble(&t))?;
-        let state_dir = self.config.state_dir.as_path();
-        for (place, bytes) in [
-            (info.store.as_path(), plan.peak_disk_bytes),
-            (state_dir, copy_bytes),
-        ] {
+        let (store, state_dir) = (info.store.as_path(), self.config.state_dir.as_path());
+        let both = store_bytes.saturating_add(state_bytes);
+        let places = if on_one_file_system(store, state_dir) {
+            vec![(state_dir, both)]
+        } else {
+            vec![(store, store_bytes), (state_dir, state_bytes)]
+        };
+        for (place, bytes) in places {
             let needed = bytes.saturating_add(RESERVE_BYTES);
             // A store that cannot be seen from here is the runtime's to complain about.
             if let Ok(free) = self.host.free_bytes(place)
@@ -276,6 +305,26 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether both paths are there and lie on the same file system.
+fn on_one_file_system(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let device = |path| fs::metadata(path).map(|found| found.dev()).ok();
+    device(a).is_some_and(|a| device(b) == Some(a))
+}
+
+/// Whether there is anything to do.
+///
+/// # Errors
+/// [`Failure`] if it runs already, or is being installed.
+pub(crate) fn is_new(manifest: &Manifest, admitted: Admitted) -> Result<(), Failure> {
+    let (app, version) = (manifest.app.as_str(), manifest.version.as_str());
+    match admitted {
+        Admitted::New => Ok(()),
+        Admitted::AlreadyCurrent => Err(failure::already_current(app, version)),
+        Admitted::UnderWay => Err(failure::under_way(app)),
     }
 }
 

@@ -12,6 +12,7 @@ use super::app::{App, Notice};
 use super::failure;
 use super::{Engine, Mode};
 use crate::api::{AppliedView, Failure, Reply, Request, Update};
+use crate::state::StateError;
 
 impl Engine {
     /// Does what is asked; `updates` is told of what happens on the way.
@@ -25,16 +26,13 @@ impl Engine {
     ) -> Result<Reply, Failure> {
         let changes = matches!(
             request,
-            Request::Apply { .. } | Request::Rollback { .. } | Request::Remove { .. }
+            Request::Apply { .. }
+                | Request::Rollback { .. }
+                | Request::Remove { .. }
+                | Request::Enroll { .. }
         );
-        if changes && self.mode == Mode::ReadOnly {
-            return Err(failure::read_only());
-        }
-        if changes && self.state.borrow().is_read_only() {
-            return Err(failure::state(
-                &crate::state::StateError::ReadOnly,
-                &self.config.state_dir,
-            ));
+        if changes {
+            self.may_change()?;
         }
         match request {
             Request::Apply { bundle } => self.apply(&bundle, updates).await.map(Reply::Applied),
@@ -72,30 +70,68 @@ impl Engine {
                     .await?;
                 Ok(Reply::Done)
             }
+            Request::Enroll { url, token, ca } => {
+                self.enroll(&url, token, ca).await.map(Reply::Enrolled)
+            }
             Request::Doctor => Ok(Reply::Doctor(self.doctor().await)),
         }
     }
 
-    async fn apply(
+    pub(super) async fn apply(
         self: &Rc<Self>,
         path: &Path,
         updates: &dyn Fn(Update),
     ) -> Result<AppliedView, Failure> {
-        if self.lost.get() {
-            return Err(failure::state(
-                &crate::state::StateError::Lost,
-                &self.config.state_dir,
-            ));
-        }
+        self.is_known()?;
         let offer = match self.admit(path, updates).await {
             Ok(offer) => offer,
             Err(rejected) => {
-                if let Some(manifest) = &rejected.manifest {
-                    self.report_refusal(manifest, &rejected.failure);
+                if let Some(bundle) = &rejected.bundle {
+                    self.report_refusal(bundle, None, &rejected.failure);
                 }
                 return Err(rejected.failure);
             }
         };
+        self.offer_and_wait(offer, updates).await
+    }
+
+    /// Whether anything on this device may be changed.
+    ///
+    /// # Errors
+    /// [`Failure`] if not.
+    pub(crate) fn may_change(&self) -> Result<(), Failure> {
+        if self.mode == Mode::ReadOnly {
+            return Err(failure::read_only());
+        }
+        if self.state.borrow().is_read_only() {
+            return Err(failure::state(
+                &StateError::ReadOnly,
+                &self.config.state_dir,
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether it is known what runs.
+    ///
+    /// # Errors
+    /// [`Failure`] if the record was lost and is not rebuilt yet.
+    pub(crate) fn is_known(&self) -> Result<(), Failure> {
+        if self.lost.get() {
+            return Err(failure::state(&StateError::Lost, &self.config.state_dir));
+        }
+        Ok(())
+    }
+
+    /// Offers a bundle to its app, and waits for the verdict.
+    ///
+    /// # Errors
+    /// [`Failure`]: how the update ended badly, or why it makes no sense now.
+    pub(crate) async fn offer_and_wait(
+        self: &Rc<Self>,
+        offer: super::admit::Offer,
+        updates: &dyn Fn(Update),
+    ) -> Result<AppliedView, Failure> {
         let app = self.app(&offer.source.bundle().manifest().app);
         let event = Event::Offered(offer.generation);
         self.ask_and_wait(&app, event, Some(Rc::new(offer)), updates)
@@ -128,7 +164,11 @@ impl Engine {
         }
     }
 
-    async fn reachable(&self) -> Result<(), Failure> {
+    /// Whether the runtime answers.
+    ///
+    /// # Errors
+    /// [`Failure`] if not.
+    pub(crate) async fn reachable(&self) -> Result<(), Failure> {
         let info = self.runtime_info().await;
         info.map(|_| ())
             .map_err(|trouble| failure::trouble(&trouble))

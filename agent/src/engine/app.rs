@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use agent_core::{AppState, Event, Generation, step};
 use bundle::{AppName, Digest, ServiceName, VerifiedBundle};
+use relay_api::device::Evidence;
 use smol::Task;
 use smol::channel::{Receiver, Sender};
 
@@ -27,6 +28,10 @@ pub(crate) struct App {
     pub(crate) supervisor: Rc<Supervisor>,
     /// Why the last effect failed, in words: the record keeps only the kind.
     pub(crate) detail: RefCell<Option<Detail>>,
+    /// Which rollout wanted what was offered last, and before it; none: somebody on site did.
+    wanted: Cell<[Option<Wanted>; 2]>,
+    /// What a generation left behind that is being rolled back.
+    pub(super) evidence: RefCell<Option<(Generation, Vec<Evidence>)>>,
     /// Whether the containers of the incoming generation may have been left alone for a while.
     pub(crate) recovering: Cell<bool>,
     /// Whether the device has booted since its containers were last brought up.
@@ -68,6 +73,13 @@ impl Named {
     }
 }
 
+/// A bundle, and the rollout that wanted it.
+#[derive(Clone, Copy)]
+struct Wanted {
+    bundle: Digest,
+    rollout: Option<u64>,
+}
+
 /// What the record does not keep of a failure.
 pub(crate) struct Detail {
     /// In words.
@@ -105,6 +117,8 @@ impl App {
             offer: RefCell::default(),
             supervisor: Rc::default(),
             detail: RefCell::default(),
+            wanted: Cell::default(),
+            evidence: RefCell::default(),
             recovering: Cell::new(false),
             booted: Cell::new(booted),
             unreconciled: Cell::new(None),
@@ -127,6 +141,22 @@ impl App {
         let (sender, receiver) = smol::channel::unbounded();
         self.watchers.borrow_mut().push(sender);
         receiver
+    }
+
+    /// Notes which rollout wants a bundle. Not durable: after a crash nobody knows any longer, and
+    /// the relay goes by the bundle.
+    pub(super) fn note_wanted(&self, bundle: Digest, rollout: Option<u64>) {
+        let [before, _] = self.wanted.get();
+        self.wanted.set([Some(Wanted { bundle, rollout }), before]);
+    }
+
+    /// The rollout that wanted a bundle, or none if somebody on site did; none at all if this agent
+    /// was not asked for it since its start.
+    pub(super) fn wanted_by(&self, bundle: &Digest) -> Option<Option<u64>> {
+        let wanted = self.wanted.get();
+        let mut wanted = wanted.iter().flatten();
+        let wanted = wanted.find(|wanted| wanted.bundle == *bundle);
+        wanted.map(|wanted| wanted.rollout)
     }
 
     /// Whether anybody waits for news.

@@ -10,7 +10,7 @@ use bundle::TrustStore;
 use super::Engine;
 use super::admit::build_time;
 use crate::api::CheckView;
-use crate::escape;
+use relay_api::escape;
 
 /// Below this, free space is worth a warning: 256 MiB.
 const FREE_BYTES_LOW: u64 = 256 << 20;
@@ -25,6 +25,7 @@ impl Engine {
             self.check_apps(),
             self.check_keys(),
             self.check_clock(),
+            self.check_relay(),
         ];
         let state_dir = existing(&self.config.state_dir).to_path_buf();
         checks.push(self.check_free("space for the state", &state_dir));
@@ -89,6 +90,41 @@ impl Engine {
                 record.apps.len()
             ),
         )
+    }
+
+    fn check_relay(&self) -> CheckView {
+        let name = "relay";
+        if self.link.is_damaged() {
+            return failed(
+                name,
+                "the record of the enrolment is damaged".into(),
+                "Enrol this device again: `agent enroll URL --token T`.",
+            );
+        }
+        let view = self.relay_view();
+        match (self.is_enrolled(), view.url) {
+            (false, None) => ok(name, "this device belongs to no relay".into()),
+            (false, Some(url)) => warning(
+                name,
+                format!("{url} is configured, but this device is not enrolled there"),
+                "Enrol it: `agent enroll URL --token T`.",
+            ),
+            (true, url) => {
+                let url = url.unwrap_or_default();
+                let contact = match &view.last_contact {
+                    Some(at) => format!("last answer {at}"),
+                    None => "no answer yet".to_owned(),
+                };
+                match view.error {
+                    None => ok(name, format!("{url}, {contact}")),
+                    Some(error) => warning(
+                        name,
+                        format!("{url}, {contact}: {error}"),
+                        "What runs goes on, and the agent keeps trying; check network, proxy and `relay_ca`.",
+                    ),
+                }
+            }
+        }
     }
 
     fn check_apps(&self) -> CheckView {

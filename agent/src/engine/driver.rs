@@ -60,6 +60,12 @@ impl Engine {
                     match self.take(&app, ask.event).await {
                         Ok(taken) => {
                             effects = taken;
+                            if let (Event::Offered(_) | Event::RollbackAsked, Some(incoming)) =
+                                (ask.event, app.state().incoming())
+                            {
+                                let rollout = ask.offer.as_ref().and_then(|offer| offer.rollout);
+                                app.note_wanted(incoming.bundle, rollout);
+                            }
                             // Who asked may have gone; the wish stands.
                             let _ = ask.answer.try_send(Ok(app.subject(ask.event)));
                         }
@@ -173,10 +179,20 @@ impl Engine {
         }
         if before.phase != next.phase {
             log_transition(&app.name, &next);
+            if let Phase::Trial { .. } = next.phase {
+                self.nudge();
+            }
         }
         if !matches!(next.phase, Phase::Staging { .. }) {
             // The bundle's file is needed for staging only; a stick may be pulled from here on.
-            app.offer.replace(None);
+            let offer = app.offer.replace(None);
+            if let (Phase::Staged { .. }, Some(rest)) = (
+                &next.phase,
+                offer.as_ref().and_then(|offer| offer.rest.as_ref()),
+            ) {
+                // Its space is needed before copies of volumes are made.
+                self.drop_spooled(rest.file());
+            }
         }
         *app.state.borrow_mut() = next;
         Ok(effects.into())

@@ -10,12 +10,14 @@ use bundle::values::ValueError;
 use bundle::{Refused, ServiceName, TrustError};
 
 use super::app::Detail;
+use super::fetch::FetchError;
 use super::trouble::{LoadError, Trouble};
 use crate::api::Failure;
 use crate::config::ConfigError;
-use crate::escape;
 use crate::exit;
+use crate::relay::RemoteError;
 use crate::state::{LockError, StateError};
+use relay_api::escape;
 
 fn failure(code: u8, message: impl Into<String>, hint: impl Into<String>) -> Failure {
     Failure {
@@ -106,6 +108,49 @@ pub(crate) fn refused(refused: &Refused) -> Failure {
     failure(code, message, refused.hint())
 }
 
+/// The bundle could not be fetched.
+pub(crate) fn fetch(error: &FetchError) -> Failure {
+    let message = format!("the bundle was not fetched: {error}");
+    match error {
+        FetchError::Refused(refused) => self::refused(refused),
+        FetchError::Trust(error) => trust(error),
+        _ if error.is_no_space() => failure(
+            exit::NO_SPACE,
+            message,
+            "Free some space; the fetch then goes on where it stopped.",
+        ),
+        FetchError::Spool(_) => failure(exit::FAILURE, message, "Run `agent doctor`."),
+        FetchError::Superseded => failure(exit::FAILURE, message, ""),
+        FetchError::Remote(RemoteError::Refused { hint, .. }) if !hint.is_empty() => {
+            failure(exit::DOWNLOAD_FAILED, message, escape::text(hint))
+        }
+        FetchError::Remote(RemoteError::Certificate(_)) => failure(
+            exit::DOWNLOAD_FAILED,
+            message,
+            "Check the server's certificate, this device's clock, and the CA that agent.toml names.",
+        ),
+        FetchError::OtherFile | FetchError::Remote(RemoteError::Changed) => failure(
+            exit::DOWNLOAD_FAILED,
+            message,
+            "Check that the server of the bundles has this file, unchanged.",
+        ),
+        FetchError::Remote(_) => failure(
+            exit::DOWNLOAD_FAILED,
+            message,
+            "Nothing is to be done: the agent tries again, and goes on where it stopped.",
+        ),
+    }
+}
+
+/// What the relay names is not what comes.
+pub(crate) fn misnamed(named: &str, found: &str) -> Failure {
+    failure(
+        exit::REFUSED,
+        format!("the bundle is refused: the relay names {named}, and what comes is {found}"),
+        "Look into the relay: it does not say what it gives.",
+    )
+}
+
 /// The bundle is sound, but not for this device, or not now.
 pub(crate) fn not_admitted(refused: &NotAdmitted) -> Failure {
     failure(
@@ -131,6 +176,65 @@ pub(crate) fn policy(path: &Path, why: &str) -> Failure {
         format!("{}: {why}", path.display()),
         "Correct the policy file; a key that it does not have stands for the default.",
     )
+}
+
+/// The address of a relay cannot be used.
+pub(crate) fn relay_address(rule: &str) -> Failure {
+    failure(
+        exit::USAGE,
+        format!("the relay's address must be {rule}"),
+        "",
+    )
+}
+
+/// The token cannot be one.
+pub(crate) fn token() -> Failure {
+    failure(
+        exit::USAGE,
+        "the token is empty or too long",
+        "Pass what `relay token enroll` printed, whole.",
+    )
+}
+
+/// The relay did not take this device in.
+pub(crate) fn enroll(error: &RemoteError) -> Failure {
+    let (code, hint) = match error {
+        RemoteError::Unreachable(_) | RemoteError::Slow => (
+            exit::DOWNLOAD_FAILED,
+            "Check the address, the network and, if there is one, `proxy`; the token is still good.",
+        ),
+        RemoteError::Busy { .. } => (
+            exit::DOWNLOAD_FAILED,
+            "Try again then; the token is still good.",
+        ),
+        RemoteError::Certificate(_) => (
+            exit::FAILURE,
+            "If the relay has an authority of its own, pass its certificate: --relay-ca ca.pem.",
+        ),
+        RemoteError::Refused {
+            status, code, hint, ..
+        } => {
+            let hint = match code.as_str() {
+                "token_used" => {
+                    "A token is good for one device: ask for another (`relay token enroll`)."
+                }
+                "token_expired" | "token_revoked" => "Ask for another token: `relay token enroll`.",
+                "token_unknown" => {
+                    "Check that the token is whole, and that this is the relay that made it."
+                }
+                "device_exists" => {
+                    "Another device has this id: set device_id to another one, or have an operator \
+                     remove that device first."
+                }
+                _ if !hint.is_empty() => hint.as_str(),
+                _ if *status == 404 => "Check the address: no relay answers there.",
+                _ => "See the relay's log.",
+            };
+            (exit::FAILURE, hint)
+        }
+        _ => (exit::FAILURE, "Check the address: it must be a relay's."),
+    };
+    failure(code, error.to_string(), escape::text(hint))
 }
 
 /// A file of the agent's own, or the bundle's path, cannot be used.
@@ -240,6 +344,7 @@ pub(crate) fn which_service(app: &str, service: &str, known: &[String]) -> Failu
 pub(crate) fn trouble(trouble: &Trouble) -> Failure {
     match trouble {
         Trouble::Source(refused) => self::refused(refused),
+        Trouble::Fetch(error) => fetch(error),
         Trouble::Load(LoadError::Refused(refused)) => self::refused(refused),
         Trouble::Load(LoadError::Trust(error)) => trust(error),
         Trouble::Load(LoadError::Resolve(_) | LoadError::NotText | LoadError::Template(_)) => {
@@ -331,6 +436,7 @@ pub(crate) fn ended(
 pub(crate) fn special_code(trouble: &Trouble) -> Option<u8> {
     match trouble {
         Trouble::Source(Refused::Read(_)) => Some(exit::DOWNLOAD_FAILED),
+        Trouble::Fetch(error) => Some(fetch(error).code),
         _ => trouble
             .is_unreachable()
             .then_some(exit::RUNTIME_UNREACHABLE),

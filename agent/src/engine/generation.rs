@@ -118,12 +118,32 @@ pub(crate) fn load_head(
 /// # Errors
 /// [`LoadError`].
 pub(crate) fn resolve_source(source: &Source, values: &Values) -> Result<ResolvedApp, LoadError> {
-    let blobs = &source.bundle().manifest().blobs;
+    resolve(source.bundle(), values, &|plain| read_source(source, plain))
+}
+
+/// As [`resolve_source`], for a bundle that was fetched as far as `objects` lacked it.
+///
+/// # Errors
+/// [`LoadError`].
+pub(crate) fn resolve_fetched(
+    source: &Source,
+    values: &Values,
+    objects: &Objects,
+) -> Result<ResolvedApp, LoadError> {
     resolve(source.bundle(), values, &|plain| {
-        let blob = blobs.iter().find(|blob| blob.plain == *plain);
-        let blob = blob.ok_or(LoadError::Missing(*plain))?;
-        source.read_blob(blob).map_err(LoadError::Refused)
+        if source.has(plain) {
+            read_source(source, plain)
+        } else {
+            stored(objects, plain)
+        }
     })
+}
+
+fn read_source(source: &Source, plain: &Digest) -> Result<Vec<u8>, LoadError> {
+    let blobs = &source.bundle().manifest().blobs;
+    let blob = blobs.iter().find(|blob| blob.plain == *plain);
+    let blob = blob.ok_or(LoadError::Missing(*plain))?;
+    source.read_blob(blob).map_err(LoadError::Refused)
 }
 
 fn stored(objects: &Objects, name: &Digest) -> Result<Vec<u8>, LoadError> {

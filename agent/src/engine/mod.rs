@@ -1,11 +1,12 @@
 //! The engine: carries out what `agent-core` decides, and answers the command line.
 //!
-//! A bundle's way through it: [`source`] opens it once → [`admit`] verifies it and asks whether it
-//! may run here → [`driver`] steps the state machine, makes each state durable, and calls
-//! [`stage`] → [`switch`] → [`trial`] → commit, or [`restore`]. [`supervise`] keeps what is
-//! committed running, [`collect`] removes what nobody needs. One thread; blocking work is handed
-//! to [`host`]. Never decides a transition, and never starts an effect whose intent is not
-//! durable.
+//! A bundle's way through it: [`source`] opens it once, or [`desired`] has it fetched ([`fetch`],
+//! [`intake`]) → [`admit`] verifies it and asks whether it may run here → [`driver`] steps the
+//! state machine, makes each state durable, and calls [`stage`] → [`switch`] → [`trial`] → commit,
+//! or [`restore`]. [`supervise`] keeps what is committed running, [`collect`] removes what nobody
+//! needs. [`check_in`] speaks to the relay, [`pursue`] tries what it names, [`reports`] tells it
+//! what happened. One thread; blocking work is handed to [`host`]. Never decides a transition, and
+//! never starts an effect whose intent is not durable.
 
 mod admit;
 mod answer;
@@ -14,19 +15,28 @@ mod binds;
 mod bring_up;
 mod check_in;
 mod collect;
+mod desired;
 mod doctor;
 mod driver;
+mod enroll;
+mod evidence;
+mod facts;
 mod failure;
+mod fetch;
 mod generation;
 mod host;
+mod intake;
+mod link;
 mod logs;
 mod ours;
 mod plan;
 mod ports;
 mod probe;
+mod pursue;
 mod rebuild;
 mod reconcile;
 mod report;
+mod reports;
 mod restore;
 mod source;
 mod stage;
@@ -35,6 +45,7 @@ mod supervise;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod there;
 mod trial;
 mod trouble;
 mod verify;
@@ -47,16 +58,18 @@ use std::rc::Rc;
 
 use agent_core::AppState;
 use agent_core::admit::TimeFloor;
-use bundle::{AppName, DeviceId};
+use bundle::{AppName, DeviceId, Digest};
 use runtime_shim::Runtime;
 use smol::LocalExecutor;
 
 use crate::api::Failure;
 use crate::config::Config;
-use crate::state::{History, Intents, Lock, Objects, Opened, StateFile, bindings};
+use crate::state::{
+    EvidenceFiles, History, Intents, Lock, Objects, Opened, Reports, Spool, StateFile, bindings,
+};
 use app::App;
-use host::Host;
-pub(crate) use host::Later;
+pub(crate) use host::{Host, Later, blocking};
+use link::Link;
 pub(crate) use ports::Ports;
 pub use verify::verify_bundle;
 
@@ -85,7 +98,15 @@ pub struct Engine {
     lost: Cell<bool>,
     objects: Objects,
     history: History,
+    /// What the relay does not know yet.
+    reports: Reports,
+    evidence: EvidenceFiles,
+    /// What was refused last of each app to a rollout: which, its bundle, exit code, cause.
+    refused: RefCell<BTreeMap<AppName, (u64, Digest, u8, String)>>,
+    #[cfg(test)]
+    enrolled: Cell<bool>,
     intents: Intents,
+    spool: Spool,
     /// The folder of rendered configuration files.
     files: PathBuf,
     /// The folder of copies of volumes.
@@ -99,6 +120,8 @@ pub struct Engine {
     time_floor: Cell<TimeFloor>,
     /// Wakes whoever speaks to the relay.
     nudges: (smol::channel::Sender<()>, smol::channel::Receiver<()>),
+    /// What ties this device to its relay.
+    link: Link,
     _lock: Option<Lock>,
 }
 
@@ -135,7 +158,12 @@ impl Engine {
         lock: Option<Lock>,
     ) -> Result<Rc<Self>, Failure> {
         let device = config.device().map_err(|e| failure::usage(&e))?;
-        let Ports { vfs, host, runtime } = ports;
+        let Ports {
+            vfs,
+            host,
+            runtime,
+            dial,
+        } = ports;
         let dir = &config.state_dir;
         let bindings = bindings(config.device_id.as_ref());
         let write = mode != Mode::ReadOnly;
@@ -168,10 +196,17 @@ impl Engine {
             lost: Cell::new(lost),
             state: RefCell::new(state),
             objects,
+            reports: Reports::open(Rc::clone(&vfs), dir.join("reports"), write),
+            refused: RefCell::default(),
+            evidence: EvidenceFiles::new(Rc::clone(&vfs), dir.join("evidence")),
+            #[cfg(test)]
+            enrolled: Cell::new(false),
             history: History::new(Rc::clone(&vfs), dir.join("history.jsonl")),
             intents: Intents::new(Rc::clone(&vfs), dir.join("staging")),
+            spool: Spool::new(Rc::clone(&vfs), dir.join("spool")),
             files: dir.join("files"),
             volumes: dir.join("volumes"),
+            link: Link::open(Rc::clone(&vfs), dir, dial),
             vfs,
             apps: RefCell::default(),
             rootless: Cell::new(false),
@@ -194,6 +229,9 @@ impl Engine {
     pub async fn start(self: &Rc<Self>) {
         if self.mode == Mode::ReadOnly {
             return;
+        }
+        if self.mode == Mode::Daemon {
+            self.begin_to_speak();
         }
         let mut attempts = 0;
         while self.lost.get() {
@@ -222,6 +260,7 @@ impl Engine {
     /// Ends supervision and leaves the containers running. An update that is under way stays
     /// where its last durable step has it, and is taken up at the next start.
     pub async fn shutdown(self: &Rc<Self>) {
+        self.end_to_speak().await;
         let apps: Vec<Rc<App>> = self.apps.borrow().values().cloned().collect();
         for app in apps {
             app.end().await;
@@ -262,7 +301,10 @@ impl Engine {
 /// Makes the folders below the state folder, durably: what is synced into them later is lost if
 /// they are.
 fn make_folders(vfs: &dyn crate::state::vfs::Vfs, dir: &Path) -> std::io::Result<()> {
-    let folders = ["objects", "staging", "files", "volumes"].map(|name| dir.join(name));
+    let folders = [
+        "objects", "staging", "files", "volumes", "reports", "evidence",
+    ];
+    let folders = folders.map(|name| dir.join(name));
     for folder in &folders {
         vfs.create_dir(folder)?;
     }

@@ -43,9 +43,9 @@ impl Engine {
             app: manifest.app.to_string(),
             from: running.map(|running| running.manifest().version.to_string()),
             to: manifest.version.to_string(),
-            fetch_bytes: plan.fetch_bytes,
+            fetch_bytes: plan.needs.fetch_bytes,
             full_bytes: plan.full_bytes,
-            peak_disk_bytes: plan.peak_disk_bytes.saturating_add(copy_bytes),
+            peak_disk_bytes: plan.needs.peak_disk_bytes.saturating_add(copy_bytes),
             services: service_actions(&plan),
             blocked_by,
         })

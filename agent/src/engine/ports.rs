@@ -1,4 +1,4 @@
-//! What the engine is given: files, machine, runtime.
+//! What the engine is given: files, machine, runtime, relay.
 //!
 //! Never falls back from a configured runtime to another one.
 
@@ -10,6 +10,7 @@ use super::failure;
 use super::host::{Host, Machine};
 use crate::api::Failure;
 use crate::config::Config;
+use crate::relay::{HttpRemote, RemoteError, SharedRemote, Way};
 use crate::state::vfs::{RealVfs, Vfs};
 
 /// The runtime that is waited for where none is found.
@@ -20,7 +21,11 @@ pub(crate) struct Ports {
     pub(crate) vfs: Rc<dyn Vfs>,
     pub(crate) host: Rc<dyn Host>,
     pub(crate) runtime: Rc<dyn Runtime>,
+    pub(crate) dial: Dial,
 }
+
+/// Makes the way to a relay; nothing is sent by it.
+pub(crate) type Dial = Rc<dyn Fn(Way) -> Result<SharedRemote, RemoteError>>;
 
 impl Ports {
     /// The file system, clock and container runtime of this machine.
@@ -37,6 +42,7 @@ impl Ports {
             vfs: Rc::new(RealVfs),
             host: Rc::new(Machine::new()),
             runtime: Rc::from(runtime.map_err(|error| failure::runtime_address(&error))?),
+            dial: Rc::new(|way| Ok(Rc::new(HttpRemote::new(way)?))),
         })
     }
 }

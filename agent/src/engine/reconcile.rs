@@ -71,6 +71,10 @@ impl Engine {
     /// If this device's settings have changed since the current generation was made, they make a
     /// new one of the same bundle; ones that failed as the last thing are not tried again.
     pub(crate) fn offer_new_settings(&self, app: &App) {
+        if self.link.is_damaged() {
+            // What the relay had given is not known: what runs keeps it.
+            return;
+        }
         let current = app.state().current;
         // What cannot be loaded has been complained about by reconciling.
         let Some(running) = current.and_then(|current| self.load(current).ok()) else {

@@ -1,10 +1,13 @@
-//! Tells how updates ended: those who wait, and the history.
+//! Tells how updates ended: those who wait, the relay, and the history.
 //!
 //! Nothing is decided by what is written here, so a history that cannot be written stops nothing.
+//! The relay's report is spooled before the history is written: what the history has is not
+//! reported again after a crash.
 
 use agent_core::plan::Plan;
-use agent_core::{Generation, Outcome, OutcomeKind};
-use bundle::{Manifest, ServiceName};
+use agent_core::{Generation, Intent, Outcome, OutcomeKind};
+use bundle::{AppName, Digest, ServiceName, VerifiedBundle, VersionLabel};
+use relay_api::device::{Event, Report, ReportKey, UpdateResult, Updated};
 
 use super::Engine;
 use super::app::{App, Named, Notice};
@@ -12,7 +15,9 @@ use super::failure;
 use super::generation::{Loaded, load_head};
 use crate::api::{AppliedView, Failure, HistoryView, ServiceAction};
 use crate::exit;
+use crate::state::CAUSE_BYTES_MAX;
 use crate::time::to_rfc3339;
+use relay_api::escape;
 
 impl Engine {
     /// Tells how an update ended. Repeated after a crash, it writes nothing twice.
@@ -25,12 +30,16 @@ impl Engine {
         let (version, services) = self.names(app, &generation);
         let detail = app.detail.take();
         let words = detail.as_ref().map(|detail| detail.words.as_str());
-        let (result, cause) = match kind {
-            OutcomeKind::Committed(_) => ("committed", None),
-            OutcomeKind::Failed(cause) => ("failed", Some(cause)),
-            OutcomeKind::RolledBack(cause) => ("rolled_back", Some(cause)),
-            OutcomeKind::RollbackFailed(cause) => ("failed", Some(cause)),
-            OutcomeKind::Removed => ("removed", None),
+        let (result, told, cause) = match kind {
+            OutcomeKind::Committed(_) => ("committed", UpdateResult::Committed, None),
+            OutcomeKind::Failed(cause) => ("failed", UpdateResult::Failed, Some(cause)),
+            OutcomeKind::RolledBack(cause) => {
+                ("rolled_back", UpdateResult::RolledBack, Some(cause))
+            }
+            OutcomeKind::RollbackFailed(cause) => {
+                ("failed", UpdateResult::RollbackFailed, Some(cause))
+            }
+            OutcomeKind::Removed => ("removed", UpdateResult::Removed, None),
         };
         let entry = HistoryView {
             at: to_rfc3339(at),
@@ -48,9 +57,6 @@ impl Engine {
             .entries()
             .iter()
             .any(|told| facts(told) == facts(&entry));
-        if !again {
-            self.write_history(entry);
-        }
         let result = match kind {
             OutcomeKind::Committed(_) | OutcomeKind::Removed => {
                 Ok(self.applied(app, generation, &version))
@@ -63,6 +69,16 @@ impl Engine {
                 detail.as_ref(),
             )),
         };
+        if !again {
+            let passes = result
+                .as_ref()
+                .is_err_and(|failure| exit::may_pass(failure.code));
+            self.report_end(app, outcome, told, &entry, passes);
+            self.write_history(entry);
+        }
+        if !matches!(kind, OutcomeKind::RollbackFailed(_)) {
+            self.forget_evidence(app);
+        }
         app.tell(&Notice::Ended {
             generation,
             result: Box::new(result),
@@ -87,30 +103,162 @@ impl Engine {
         }
     }
 
-    /// Notes a refusal of a bundle whose signature is good; what is no news is not noted.
-    pub(crate) fn report_refusal(&self, manifest: &Manifest, refused: &Failure) {
-        let noteworthy = [
-            exit::REFUSED,
-            exit::NO_SPACE,
-            exit::RUNTIME_UNREACHABLE,
-            exit::DOWNLOAD_FAILED,
-        ];
+    /// Tells of a refusal of a bundle whose signature is good, if it is news. `rollout` is the one
+    /// that wanted it, if one did: it tries by itself again and again, and its next attempts with
+    /// the same end are no news.
+    pub(crate) fn report_refusal(
+        &self,
+        bundle: &VerifiedBundle,
+        rollout: Option<u64>,
+        refused: &Failure,
+    ) {
+        let manifest = bundle.manifest();
+        let passing = exit::may_pass(refused.code);
         log::warn!(
             "app={} phase=refused cause={}",
             manifest.app,
             refused.message
         );
-        if noteworthy.contains(&refused.code) {
-            self.write_history(HistoryView {
-                at: to_rfc3339(self.host.now_s()),
-                app: manifest.app.to_string(),
-                version: manifest.version.to_string(),
-                seq: manifest.seq,
-                generation: None,
-                result: "refused".to_owned(),
-                cause: Some(refused.message.clone()),
-            });
+        if !passing && refused.code != exit::REFUSED {
+            return;
         }
+        // What may pass is the same in every attempt, though its words have other figures.
+        let why = if passing { "" } else { &refused.message };
+        let same = rollout.map(|rollout| (rollout, bundle.digest(), refused.code, why.to_owned()));
+        let last = same
+            .clone()
+            .map(|same| self.refused.borrow_mut().insert(manifest.app.clone(), same));
+        if same.is_some() && last.flatten() == same {
+            return;
+        }
+        let at = self.host.now_s();
+        let entry = HistoryView {
+            at: to_rfc3339(at),
+            app: manifest.app.to_string(),
+            version: manifest.version.to_string(),
+            seq: manifest.seq,
+            generation: None,
+            result: "refused".to_owned(),
+            cause: Some(refused.message.clone()),
+        };
+        let what = match &same {
+            // The same after a restart, too: the relay keeps the first one.
+            Some((rollout, _, code, why)) => format!("by {rollout}: {code} {why}"),
+            None => at.to_string(),
+        };
+        let updated = Updated {
+            result: UpdateResult::Refused,
+            version: manifest.version.clone(),
+            seq: manifest.seq,
+            bundle: bundle.digest(),
+            generation: None,
+            rollout,
+            cause: entry.cause.clone(),
+            running: self.running_images(&manifest.app),
+            evidence: Vec::new(),
+        };
+        if !passing || rollout.is_none() {
+            self.spool_end(&manifest.app, at, &what, updated);
+        }
+        let entries = self.history.entries();
+        let last = entries.iter().rev().find(|last| last.app == entry.app);
+        let again = last.is_some_and(|last| {
+            let facts = |e: &HistoryView| (e.result.clone(), e.seq, e.version.clone());
+            facts(last) == facts(&entry) && (passing || last.cause == entry.cause)
+        });
+        if !again || rollout.is_none() {
+            self.write_history(entry);
+        }
+    }
+
+    /// Spools the report of an update's end. One that `passes` is none for the rollout that wanted
+    /// it: it is tried again.
+    fn report_end(
+        &self,
+        app: &App,
+        outcome: Outcome,
+        result: UpdateResult,
+        entry: &HistoryView,
+        passes: bool,
+    ) {
+        let Outcome {
+            kind,
+            generation,
+            at,
+        } = outcome;
+        // What a bundle calls itself, or the beginning of its digest: both are labels.
+        let Ok(version) = VersionLabel::new(&entry.version) else {
+            return;
+        };
+        let rollout = match kind {
+            // Nobody at the relay wanted these.
+            OutcomeKind::Removed | OutcomeKind::Committed(Intent::Rollback) => None,
+            _ => app
+                .wanted_by(&generation.bundle)
+                .unwrap_or_else(|| self.rollout_of(&app.name, &generation.bundle)),
+        };
+        if passes && rollout.is_some() {
+            return;
+        }
+        let rolled_back = matches!(
+            kind,
+            OutcomeKind::RolledBack(_) | OutcomeKind::RollbackFailed(_)
+        );
+        let updated = Updated {
+            result,
+            version,
+            seq: generation.seq,
+            bundle: generation.bundle,
+            generation: Some(generation.id.0),
+            rollout,
+            cause: entry.cause.clone(),
+            running: match kind {
+                // What runs then is nobody's plan.
+                OutcomeKind::RollbackFailed(_) => Vec::new(),
+                _ => self.running_images(&app.name),
+            },
+            evidence: if rolled_back {
+                self.evidence_of(app, &generation)
+            } else {
+                Vec::new()
+            },
+        };
+        self.spool_end(&app.name, at, &at.to_string(), updated);
+    }
+
+    /// `what` tells this end from others of the same bundle with the same result.
+    fn spool_end(&self, app: &AppName, at: u64, what: &str, mut updated: Updated) {
+        if !self.is_enrolled() {
+            return;
+        }
+        if let Some(cause) = &mut updated.cause {
+            escape::cut(cause, CAUSE_BYTES_MAX);
+        }
+        // The same facts after a crash make the same key, whatever was forgotten besides.
+        let Updated {
+            result,
+            bundle,
+            generation,
+            ..
+        } = &updated;
+        let what = format!("updated {app} {result:?} {bundle} {generation:?} {what}");
+        let report = Report {
+            at,
+            app: app.clone(),
+            event: Event::Updated(updated),
+        };
+        self.spool_update(ReportKey::of(what.as_bytes()), &report);
+    }
+
+    /// The services of the committed generation with their images: what runs, or would if it had
+    /// not ended.
+    fn running_images(&self, app: &AppName) -> Vec<(ServiceName, Digest)> {
+        let known = self.apps.borrow().get(app).cloned();
+        let current = known.and_then(|app| self.load(app.state().current?).ok());
+        let services = current.iter().flat_map(|current| current.services());
+        services
+            .map(|(_, s)| (s.service.name.clone(), s.image))
+            .collect()
     }
 
     fn write_history(&self, entry: HistoryView) {

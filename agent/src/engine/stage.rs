@@ -8,9 +8,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use agent_core::Generation;
+use agent_core::plan::mounted_files;
 use agent_core::resolve::ResolvedService;
 use bundle::manifest::{FileMount, Image, ImageId, VolumeMount};
-use bundle::{AppName, BlobReader, Manifest, Refused, oci};
+use bundle::{AppName, Manifest, oci};
 use runtime_shim::{ContainerSpec, ImageImport, RuntimeError};
 
 use super::Engine;
@@ -19,6 +20,7 @@ use super::app::App;
 use super::generation::{Loaded, file_name, load_head};
 use super::host::blocking;
 use super::ours::find;
+use super::source::Fault;
 use super::trouble::{LoadError, Trouble};
 use crate::api::Step;
 use crate::state::Intent;
@@ -41,7 +43,7 @@ impl Engine {
         self.undo_staging(app).await?;
         let offer = app.offer.borrow().clone();
         if let Some(offer) = &offer {
-            self.store_offer(offer).await?;
+            self.store_offer(app, offer).await?;
         }
         let next = self.load(incoming)?;
         let intent = Intent {
@@ -98,7 +100,7 @@ impl Engine {
     }
 
     /// Stores the head, the values and the files of a bundle, each durable when this returns.
-    async fn store_offer(&self, offer: &Offer) -> Result<(), Trouble> {
+    async fn store_offer(self: &Rc<Self>, app: &App, offer: &Offer) -> Result<(), Trouble> {
         let bundle = offer.source.bundle();
         let put = |name: &_, bytes: &[u8]| {
             self.objects
@@ -108,24 +110,17 @@ impl Engine {
         put(&bundle.digest(), bundle.head())?;
         put(&offer.values.digest(), &offer.values.encode())?;
         let manifest = bundle.manifest();
-        for blob in manifest
-            .files
-            .iter()
-            .filter_map(|file| manifest.blob(file.content))
-        {
-            let (file, blob, at) = (
-                Arc::clone(offer.source.file()),
-                blob.clone(),
-                bundle.payload_offset(),
-            );
-            let plain = blob.plain;
-            let read = blocking(&*self.host, move || {
-                let mut bytes = Vec::new();
-                std::io::Read::read_to_end(&mut BlobReader::new(&*file, &blob, at), &mut bytes)?;
-                Ok::<_, Refused>(bytes)
-            });
+        let contents = mounted_files(manifest);
+        for blob in contents.iter().filter_map(|id| manifest.blob(*id)) {
+            if self.has_object(&blob.plain) {
+                continue;
+            }
+            if !offer.source.has(&blob.plain) {
+                self.fetch_rest(app, offer).await?;
+            }
+            let (source, blob, plain) = (Arc::clone(&offer.source), blob.clone(), blob.plain);
+            let read = blocking(&*self.host, move || source.read_blob(&blob)).await;
             let bytes = read
-                .await
                 .map_err(Trouble::file("the bundle"))?
                 .map_err(Trouble::Source)?;
             put(&plain, &bytes)?;
@@ -157,7 +152,7 @@ impl Engine {
     }
 
     async fn import_images(
-        &self,
+        self: &Rc<Self>,
         app: &App,
         next: &Loaded,
         offer: Option<&Offer>,
@@ -168,7 +163,7 @@ impl Engine {
             let known = lacking
                 .iter()
                 .any(|(_, other)| other.image == service.image);
-            if !known && !self.has_image(service).await? {
+            if !known && !self.has_image(&service.image).await? {
                 lacking.push((service.service.image, service));
             }
         }
@@ -190,11 +185,19 @@ impl Engine {
             let progress =
                 |done| app.progress(Step::Stage, name.as_str(), before.get() + done, total);
             progress(0);
-            let imported = self.runtime.import_image(&import, &progress).await;
+            let mut imported = self.runtime.import_image(&import, &progress).await;
+            let mut fault = offer.source.take_fault();
+            if let (Err(_), Some(Fault::NotFetched(layer))) = (&imported, &fault) {
+                // It was part of an image that the runtime had, and is wanted all the same.
+                log::warn!("app={} phase=staging lacking={}", app.name, layer.short());
+                self.fetch_rest(app, offer).await?;
+                imported = self.runtime.import_image(&import, &progress).await;
+                fault = offer.source.take_fault();
+            }
             if let Err(error) = imported {
                 // The runtime only knows that its source broke off; the source knows why.
-                return Err(match offer.source.take_fault() {
-                    Some(refused) => Trouble::Source(refused),
+                return Err(match fault {
+                    Some(fault) => fault.into(),
                     None => Trouble::runtime(format!("import the image of {name}"))(error),
                 });
             }
@@ -207,11 +210,6 @@ impl Engine {
         }
         app.progress(Step::Stage, "", total, total);
         Ok(())
-    }
-
-    async fn has_image(&self, service: &ResolvedService) -> Result<bool, Trouble> {
-        let there = self.runtime.has_image(&service.image).await;
-        there.map_err(Trouble::runtime("look for an image"))
     }
 
     /// Makes what the runtime has written durable: its store does not see to it.

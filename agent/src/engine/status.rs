@@ -5,6 +5,7 @@
 
 use agent_core::{AppState, OutcomeKind, Phase};
 use bundle::Digest;
+use relay_api::device::{AppPhase, ServiceState};
 use runtime_shim::{Container, ContainerState, labels};
 
 use super::Engine;
@@ -14,7 +15,7 @@ use super::generation::Loaded;
 use super::ours::{find, generation_of};
 use crate::api::{
     AppView, ContainerView, DeviceView, Failure, HistoryView, LastUpdateView, PreviousView,
-    RelayView, ServiceView, StatusView,
+    ServiceView, StatusView,
 };
 use crate::time::to_rfc3339;
 
@@ -40,10 +41,7 @@ impl Engine {
                 id: self.device.to_string(),
                 labels: self.config.labels.clone(),
             },
-            relay: RelayView {
-                url: self.config.relay.clone(),
-                last_contact: None,
-            },
+            relay: self.relay_view(),
             apps: views,
         }
     }
@@ -80,7 +78,7 @@ impl Engine {
                 .map(|current| current.manifest().version.to_string()),
             seq: state.current.map(|current| current.seq),
             generation: state.current.map(|current| current.id.0),
-            state: state_name(&state, current.as_deref()).to_owned(),
+            state: phase_word(app_phase(&state, services_of(current.as_deref()))).to_owned(),
             last_update: last.and_then(last_update),
             services: services.unwrap_or_default(),
             previous,
@@ -174,35 +172,61 @@ fn service_view(app: &App, shown: &Loaded, place: usize, containers: &[Container
     }
 }
 
-fn container_state(container: Option<&Container>, restarting: bool) -> &'static str {
+/// The state of a service whose container is this one, if it has any.
+pub(crate) fn service_state(container: Option<&Container>, restarting: bool) -> ServiceState {
     match container.map(|container| container.state) {
-        Some(ContainerState::Running { .. }) => "running",
-        _ if restarting => "restarting",
-        None | Some(ContainerState::Created) => "created",
-        Some(ContainerState::Exited(_) | ContainerState::Other) => "exited",
+        Some(ContainerState::Running { .. }) => ServiceState::Running,
+        _ if restarting => ServiceState::Restarting,
+        None | Some(ContainerState::Created) => ServiceState::Created,
+        Some(ContainerState::Exited(_) | ContainerState::Other) => ServiceState::Exited,
     }
 }
 
-/// The state of an app in one word.
-pub(crate) fn state_name(state: &AppState, current: Option<&Loaded>) -> &'static str {
+fn container_state(container: Option<&Container>, restarting: bool) -> &'static str {
+    match service_state(container, restarting) {
+        ServiceState::Created => "created",
+        ServiceState::Running => "running",
+        ServiceState::Restarting => "restarting",
+        ServiceState::Exited => "exited",
+    }
+}
+
+/// How many services a generation has, if it can be verified.
+pub(crate) fn services_of(current: Option<&Loaded>) -> Option<usize> {
+    current.map(|current| current.app.services.len())
+}
+
+/// Where an app is; `services` are those of its committed generation, none if that cannot be
+/// verified.
+pub(crate) fn app_phase(state: &AppState, services: Option<usize>) -> AppPhase {
     match state.phase {
-        Phase::Broken { .. } => "failed",
-        Phase::Trial { .. } => "trial",
-        Phase::Idle => match (state.current, current) {
-            (Some(_), Some(current)) if current.app.services.is_empty() => "stopped",
-            (Some(_), Some(_)) => "running",
+        Phase::Broken { .. } => AppPhase::Failed,
+        Phase::Trial { .. } => AppPhase::Trial,
+        Phase::Idle => match (state.current, services) {
+            (Some(_), Some(0)) => AppPhase::Stopped,
+            (Some(_), Some(_)) => AppPhase::Running,
             // Its signed head cannot be verified: it is left alone.
-            (Some(_), None) => "failed",
+            (Some(_), None) => AppPhase::Failed,
             (None, _) => match state.last.map(|last| last.kind) {
                 Some(
                     OutcomeKind::Failed(_)
                     | OutcomeKind::RolledBack(_)
                     | OutcomeKind::RollbackFailed(_),
-                ) => "failed",
-                _ => "stopped",
+                ) => AppPhase::Failed,
+                _ => AppPhase::Stopped,
             },
         },
-        _ => "updating",
+        _ => AppPhase::Updating,
+    }
+}
+
+fn phase_word(phase: AppPhase) -> &'static str {
+    match phase {
+        AppPhase::Running => "running",
+        AppPhase::Updating => "updating",
+        AppPhase::Trial => "trial",
+        AppPhase::Failed => "failed",
+        AppPhase::Stopped => "stopped",
     }
 }
 

@@ -9,14 +9,17 @@ use std::rc::Rc;
 use agent_core::retry::full_jitter;
 use agent_core::supervise::{RestartDecision, failures_after, on_exit};
 use agent_core::trial::{Health, Observation};
-use runtime_shim::{ContainerId, RuntimeError};
+use bundle::ServiceName;
+use relay_api::device::{Event, ServiceState};
+use runtime_shim::{ContainerId, ExitStatus, RuntimeError};
 use smol::channel::Sender;
 use smol::{Task, lock};
 
 use super::Engine;
 use super::generation::Loaded;
-use super::ours::find;
+use super::ours::{find, is_running};
 use super::probe::ProbeFailure;
+use super::reports::Allowances;
 use super::trouble::Trouble;
 
 /// The wait before a runtime that did not answer is asked again, in milliseconds.
@@ -42,8 +45,26 @@ pub(crate) struct Watched {
     ended: Cell<bool>,
     failures: Cell<u32>,
     started_ms: Cell<u64>,
+    /// Whether it ran when watching began, or was started since: an end that came before was
+    /// told then, or nobody saw it.
+    ran: Cell<bool>,
+    /// Whether the relay was told last that it is ill.
+    told_ill: Cell<bool>,
     /// Wakes the probe after a start.
     starts: (Sender<()>, smol::channel::Receiver<()>),
+}
+
+impl Watched {
+    /// The state of its container, as far as it is known without asking the runtime.
+    pub(crate) fn state(&self) -> ServiceState {
+        if self.restarting.get() {
+            ServiceState::Restarting
+        } else if self.ended.get() {
+            ServiceState::Exited
+        } else {
+            ServiceState::Running
+        }
+    }
 }
 
 /// The supervision of an app.
@@ -55,6 +76,7 @@ pub(crate) struct Supervisor {
     /// and then has an old container come up again.
     gate: Rc<lock::Mutex<()>>,
     listener: Rc<RefCell<Option<Sender<Observation>>>>,
+    allowances: Rc<Allowances>,
 }
 
 impl Supervisor {
@@ -123,6 +145,8 @@ impl Engine {
                         .as_ref()
                         .map_or(self.host.now_ms(), |w| w.started_ms.get()),
                 ),
+                ran: Cell::new(is_running(container)),
+                told_ill: Cell::new(before.as_ref().is_some_and(|w| w.told_ill.get())),
                 starts: smol::channel::bounded(1),
             });
             watched.push(Rc::clone(&one));
@@ -132,6 +156,7 @@ impl Engine {
                 one,
                 gate: Rc::clone(&supervisor.gate),
                 listener: Rc::clone(&supervisor.listener),
+                allowances: Rc::clone(&supervisor.allowances),
             };
             if service.service.health.is_some() {
                 tasks.push(self.executor.spawn(watch.clone().probe()));
@@ -151,6 +176,7 @@ struct Watch {
     one: Rc<Watched>,
     gate: Rc<lock::Mutex<()>>,
     listener: Rc<RefCell<Option<Sender<Observation>>>>,
+    allowances: Rc<Allowances>,
 }
 
 impl Watch {
@@ -165,6 +191,46 @@ impl Watch {
         u8::try_from(self.one.place).unwrap_or(u8::MAX)
     }
 
+    /// Reports that the container ended by itself.
+    fn report_exit(&self, service: &ServiceName, status: ExitStatus) {
+        if self.one.ran.replace(false) {
+            self.report(service, |service, generation| Event::Exited {
+                service,
+                generation,
+                exit_code: status.code,
+                oom_killed: status.oom_killed,
+            });
+        }
+    }
+
+    /// Reports that the service became ill, or well again. What was not told for want of an
+    /// allowance is told by a later probe, if it is still so.
+    fn report_health(&self, service: &ServiceName, healthy: Option<bool>) {
+        let Some(healthy) = healthy.filter(|healthy| *healthy == self.one.told_ill.get()) else {
+            return;
+        };
+        let told = self.report(service, |service, generation| Event::Health {
+            service,
+            generation,
+            healthy,
+        });
+        if told {
+            self.one.told_ill.set(!healthy);
+        }
+    }
+
+    /// Puts an event into the spool; says whether it did. What happens in a trial is left out: the
+    /// report of the update's end has it.
+    fn report(&self, service: &ServiceName, event: impl FnOnce(ServiceName, u32) -> Event) -> bool {
+        if self.listener.borrow().is_some() {
+            return false;
+        }
+        let event = event(service.clone(), self.target.generation.id.0);
+        let app = &self.target.app.app;
+        self.engine
+            .spool_event(&self.allowances, app, service, event)
+    }
+
     /// Waits for the container's ends, and starts it again as its policy says.
     async fn wait(self) {
         let Some(service) = self.target.app.services.get(self.one.place) else {
@@ -177,21 +243,24 @@ impl Watch {
         let mut unanswered = 0;
         loop {
             let id = self.one.container.borrow().clone();
-            let code = match self.engine.runtime.wait(&id).await {
+            let status = match self.engine.runtime.wait(&id).await {
                 Ok(status) => {
                     log::warn!(
                         "app={app} service={name} phase=exited code={} oom_killed={}",
                         status.code,
                         status.oom_killed
                     );
-                    status.code
+                    status
                 }
                 // Somebody removed it: that is an end too.
                 Err(RuntimeError::NotFound) => {
                     log::warn!(
                         "app={app} service={name} phase=exited cause=removed by somebody else"
                     );
-                    -1
+                    ExitStatus {
+                        code: -1,
+                        oom_killed: false,
+                    }
                 }
                 Err(error) => {
                     log::debug!("app={app} service={name} phase=waiting cause={error}");
@@ -200,6 +269,8 @@ impl Watch {
                 }
             };
             unanswered = 0;
+            let code = status.code;
+            self.report_exit(name, status);
             self.one.healthy.set(None);
             self.tell(Observation::Exited {
                 service: self.service(),
@@ -243,6 +314,7 @@ impl Watch {
         let _gate = self.gate.lock().await;
         let id = self.one.container.borrow().clone();
         self.one.started_ms.set(self.engine.host.now_ms());
+        self.one.ran.set(true);
         match self.engine.runtime.start(&id).await {
             Err(RuntimeError::NotFound) => {
                 let id = self
@@ -284,6 +356,7 @@ impl Watch {
                         health.healthy()
                     );
                 }
+                self.report_health(&service.service.name, health.healthy());
                 self.tell(Observation::Probe {
                     service: self.service(),
                     passed,

@@ -70,6 +70,7 @@ impl Engine {
         app.progress(Step::Rollback, "", 0, 0);
         app.supervisor.stop().await;
         self.await_runtime().await?;
+        self.keep_evidence(app, failed).await;
         let back = to.and_then(|to| self.load_if_trusted(app, to));
         self.remove_failed(app, failed, back.as_deref()).await?;
         if to.is_none() {

@@ -20,7 +20,7 @@ use super::generation::Loaded;
 use super::ours::find;
 use super::trouble::{Doing, Trouble};
 use crate::api::Step;
-use crate::escape;
+use relay_api::escape;
 
 /// How many of the last lines of a service that failed go into the agent's own log.
 const LAST_LINES: u32 = 10;

@@ -13,6 +13,9 @@ use bundle::template::TemplateError;
 use bundle::{Digest, Refused, ServiceName, TrustError};
 use runtime_shim::RuntimeError;
 
+use super::fetch::FetchError;
+use super::source::Fault;
+
 /// What was being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doing {
@@ -56,6 +59,10 @@ pub(crate) enum Trouble {
     NotAllowed(NotAdmitted),
     /// The file with the device's own rules cannot be used; in words.
     Policy(String),
+    /// The rest of a bundle could not be fetched.
+    Fetch(FetchError),
+    /// A blob that was taken to be on the device is not.
+    NotFetched(Digest),
     /// An image is neither in the runtime nor in a bundle at hand.
     ImageMissing(Digest),
 }
@@ -98,6 +105,15 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Refused(refused) => Self::Source(refused),
+            Fault::NotFetched(blob) => Self::NotFetched(blob),
+        }
+    }
+}
+
 impl From<LoadError> for Trouble {
     fn from(error: LoadError) -> Self {
         Self::Load(error)
@@ -125,6 +141,7 @@ impl Trouble {
                 _ => false,
             },
             Self::File { error, .. } | Self::Load(LoadError::Read(error)) => no_space(error),
+            Self::Fetch(error) => error.is_no_space(),
             _ => false,
         }
     }
@@ -150,7 +167,12 @@ impl Trouble {
                 Cause::Dependency { service: *service }
             }
             (
-                Self::Source(_) | Self::Load(_) | Self::ImageMissing(_) | Self::NotAllowed(_),
+                Self::Source(_)
+                | Self::Load(_)
+                | Self::Fetch(_)
+                | Self::NotFetched(_)
+                | Self::ImageMissing(_)
+                | Self::NotAllowed(_),
                 Doing::Stage,
             ) => Cause::StageSource,
             (_, Doing::Stage) => Cause::StageRuntime,
@@ -160,7 +182,7 @@ impl Trouble {
     }
 }
 
-fn no_space(error: &io::Error) -> bool {
+pub(crate) fn no_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
@@ -177,6 +199,10 @@ impl fmt::Display for Trouble {
             Self::Dependency { on, .. } => write!(f, "{on} was not ready in time"),
             Self::Policy(words) => f.write_str(words),
             Self::NotAllowed(refused) => write!(f, "{refused}"),
+            Self::Fetch(error) => write!(f, "{error}"),
+            Self::NotFetched(blob) => {
+                write!(f, "the layer {} is no longer on the device", blob.short())
+            }
             Self::ImageMissing(image) => {
                 write!(f, "the image {} is no longer on the device", image.short())
             }

@@ -4,6 +4,16 @@
 //! that breaks off, lies or answers garbage. Never decides when anything is sent, and never
 //! trusts what comes: whoever gets bytes here verifies them.
 
+mod address;
+mod answer;
+mod fetch;
+mod http;
+mod roots;
+mod sign;
+#[cfg(test)]
+mod tests;
+mod tls;
+
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -11,6 +21,11 @@ use std::rc::Rc;
 use relay_api::device::{Answer, CheckIn, EnrollAnswer, ReportKey};
 
 use crate::engine::Later;
+
+pub(crate) use address::Address;
+pub(crate) use http::{HttpRemote, Way};
+pub(crate) use roots::{GIVEN_BYTES_MAX, Roots, check as check_roots};
+pub(crate) use sign::DeviceKey;
 
 /// A device's way to its relay.
 pub(crate) trait Remote {
@@ -84,17 +99,6 @@ pub(crate) enum RemoteError {
     Slow,
     /// What came could not be kept.
     Sink(io::Error),
-}
-
-impl RemoteError {
-    /// Whether trying again later may help by itself.
-    pub(crate) fn may_pass(&self) -> bool {
-        match self {
-            Self::Unreachable(_) | Self::Busy { .. } | Self::Slow | Self::Certificate(_) => true,
-            Self::Refused { status, .. } => *status >= 500 || *status == 429 || *status == 401,
-            Self::Garbage(_) | Self::Changed | Self::Sink(_) => true,
-        }
-    }
 }
 
 impl fmt::Display for RemoteError {

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::api::{Failure, Reply, VerifyView};
-use crate::escape;
+use relay_api::escape;
 
 #[derive(Serialize)]
 struct Done {
@@ -34,6 +34,7 @@ pub(crate) fn reply(reply: &Reply) -> String {
         Reply::Containers(view) => pretty(view),
         Reply::History(view) => pretty(view),
         Reply::Doctor(view) => pretty(view),
+        Reply::Enrolled(view) => pretty(view),
     }
 }
 

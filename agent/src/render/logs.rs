@@ -2,7 +2,7 @@
 
 use super::quantity::moment;
 use super::{Style, Tone};
-use crate::escape;
+use relay_api::escape;
 
 /// `2026-11-22 05:33:53Z nginx: text`; what went to standard error is marked by its colour only.
 pub(crate) fn log_line(service: &str, stream: &str, at: &str, text: &str, style: Style) -> String {

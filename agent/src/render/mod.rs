@@ -18,8 +18,8 @@ mod verify;
 mod tests;
 
 use crate::api::{Failure, Reply};
-use crate::escape::text;
 use crate::exit;
+use relay_api::escape::text;
 
 pub(crate) use json::verified as verified_json;
 pub(crate) use json::{failure as failure_json, log_line as log_json, reply as reply_json};
@@ -73,6 +73,7 @@ pub(crate) fn reply(reply: &Reply, style: Style) -> String {
         Reply::Containers(containers) => status::containers(containers, style),
         Reply::History(entries) => history::history(entries, style),
         Reply::Doctor(checks) => history::checks(checks, style),
+        Reply::Enrolled(enrolled) => update::enrolled(enrolled),
     }
 }
 

@@ -4,7 +4,7 @@ use super::quantity::bytes;
 use super::table::{Cell, plain, table};
 use super::{Style, Tone};
 use crate::api::PlanView;
-use crate::escape::text;
+use relay_api::escape::text;
 
 /// What would change, and what it would cost.
 pub(super) fn plan(plan: &PlanView, style: Style) -> String {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::quantity::bytes;
 use crate::api::{Progress, Step};
-use crate::escape::text;
+use relay_api::escape::text;
 
 /// Cells of the bar.
 const BAR_WIDTH: u64 = 24;
@@ -58,6 +58,7 @@ impl ProgressText {
 pub(crate) fn words(step: Step) -> &'static str {
     match step {
         Step::Verify => "Checking the bundle",
+        Step::Fetch => "Fetching the bundle",
         Step::Stage => "Bringing the images in",
         Step::Wait => "Waiting for a lock or a window",
         Step::Switch => "Replacing services",
@@ -75,7 +76,9 @@ fn bar(progress: &Progress) -> String {
         let bar = "#".repeat(filled) + &"-".repeat(BAR_WIDTH as usize - filled);
         let amount = match progress.step {
             Step::Trial => format!("{} of {} s", done / 1000, progress.total.div_ceil(1000)),
-            Step::Verify | Step::Stage => format!("{} of {}", bytes(done), bytes(progress.total)),
+            Step::Verify | Step::Fetch | Step::Stage => {
+                format!("{} of {}", bytes(done), bytes(progress.total))
+            }
             _ => format!("{done} of {}", progress.total),
         };
         let _ = write!(line, " [{bar}] {:>3} %  {amount}", cells(100));

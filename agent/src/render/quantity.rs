@@ -2,7 +2,7 @@
 
 use bundle::Utc;
 
-use crate::escape::text;
+use relay_api::escape::text;
 
 /// Bytes with three figures: `17 B`, `1.5 KiB`, `31.2 MiB`.
 pub(super) fn bytes(count: u64) -> String {

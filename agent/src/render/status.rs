@@ -4,7 +4,7 @@ use super::quantity::moment;
 use super::table::{Cell, plain, table};
 use super::{Style, Tone};
 use crate::api::{AppView, ContainerView, LastUpdateView, ServiceView, StatusView};
-use crate::escape::text;
+use relay_api::escape::text;
 
 /// The device and its apps.
 pub(super) fn status(status: &StatusView, style: Style) -> String {
@@ -24,6 +24,14 @@ pub(super) fn status(status: &StatusView, style: Style) -> String {
             None => format!("{url}, no answer yet"),
         };
         rows.push(vec![plain("relay"), plain(&contact)]);
+        if let Some(error) = &status.relay.error {
+            let error = style.paint(Tone::Warning, &text(error));
+            rows.push(vec![plain(""), (error, Tone::Plain)]);
+        }
+    }
+    if status.relay.reports_waiting > 0 {
+        let waiting = format!("{} wait for the relay", status.relay.reports_waiting);
+        rows.push(vec![plain("reports"), plain(&waiting)]);
     }
     let mut out = table("", &[], &rows, style);
     if status.apps.is_empty() {

@@ -1,7 +1,7 @@
 //! Aligned columns, two spaces apart, without blanks at the end of a line.
 
 use super::{Style, Tone};
-use crate::escape::text;
+use relay_api::escape::text;
 
 /// A cell: its text and its tone.
 pub(super) type Cell = (String, Tone);

@@ -69,9 +69,45 @@ fn status(apps: Vec<AppView>) -> Reply {
         relay: RelayView {
             url: Some("https://relay.example".into()),
             last_contact: None,
+            reports_waiting: 0,
+            error: None,
         },
         apps,
     })
+}
+
+#[test]
+fn a_relay_that_is_away_is_said_to_be_away() {
+    let Reply::Status(mut status) = status(vec![]) else {
+        unreachable!();
+    };
+    status.relay.last_contact = Some("2026-11-22T05:33:53Z".into());
+    status.relay.error = Some("the relay does not answer: no answer in time".into());
+    check(
+        &reply(&Reply::Status(status), PLAIN),
+        "\
+device  till-4
+labels  room=2 site=a
+relay   https://relay.example, last answer 2026-11-22 05:33:53Z
+        the relay does not answer: no answer in time
+
+No apps: `agent apply BUNDLE` brings in the first.
+",
+    );
+}
+
+#[test]
+fn an_enrolment_says_where_and_what_follows() {
+    let mut view = EnrolledView {
+        device: "till-4".into(),
+        url: "https://relay.example".into(),
+        labels: BTreeMap::new(),
+    };
+    let line = "till-4 is enrolled at https://relay.example; it checks in when the agent runs.\n";
+    check(&reply(&Reply::Enrolled(view.clone()), PLAIN), line);
+    view.labels.insert("site".into(), "a\u{1b}".into());
+    let more = format!("{line}The relay labels it site=a\\u{{1b}}.\n");
+    check(&reply(&Reply::Enrolled(view), PLAIN), &more);
 }
 
 #[test]
@@ -423,6 +459,10 @@ fn progress_is_one_line_on_a_terminal() {
         ""
     );
     assert_eq!(
+        terminal.show(&progress(Step::Fetch, "shop", 12_582_912, 50_331_648)),
+        "\rFetching the bundle      [######------------------]  25 %  12.0 MiB of 48.0 MiB\x1b[K"
+    );
+    assert_eq!(
         terminal.show(&progress(Step::Trial, "", 12_000, 30_000)),
         "\rWatching the new version [#########---------------]  40 %  12 of 30 s\x1b[K"
     );
@@ -440,6 +480,7 @@ fn progress_is_a_line_for_each_step_elsewhere() {
     let shown: String = [
         progress(Step::Verify, "", 0, 10),
         progress(Step::Verify, "", 10, 10),
+        progress(Step::Fetch, "shop", 0, 10),
         progress(Step::Stage, "nginx", 0, 10),
         progress(Step::Stage, "redis", 5, 10),
         progress(Step::Switch, "", 0, 0),
@@ -449,7 +490,7 @@ fn progress_is_a_line_for_each_step_elsewhere() {
     .collect();
     assert_eq!(
         shown,
-        "Checking the bundle\nBringing the images in\nReplacing services\n"
+        "Checking the bundle\nFetching the bundle\nBringing the images in\nReplacing services\n"
     );
     assert_eq!(log.clear(), "");
 }

@@ -1,11 +1,28 @@
-//! How `agent apply` and `agent rollback` end.
+//! How `agent apply`, `agent rollback` and `agent enroll` end.
 
-use crate::api::AppliedView;
-use crate::escape::text;
+use crate::api::{AppliedView, EnrolledView};
+use relay_api::escape::text;
 
 /// `kiosk is removed. Its volumes stay.`
 pub(crate) fn removed(app: &str) -> String {
     format!("{} is removed. Its volumes stay.\n", text(app))
+}
+
+/// `pump-7 is enrolled at https://relay.example; it checks in when the agent runs.`
+pub(super) fn enrolled(enrolled: &EnrolledView) -> String {
+    let mut out = format!(
+        "{} is enrolled at {}; it checks in when the agent runs.\n",
+        text(&enrolled.device),
+        text(&enrolled.url)
+    );
+    if !enrolled.labels.is_empty() {
+        let labels = enrolled.labels.iter();
+        let labels: Vec<String> = labels
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        out += &format!("The relay labels it {}.\n", text(&labels.join(" ")));
+    }
+    out
 }
 
 /// `kiosk 2.0 runs now (was 1.0). mosquitto kept, nginx replaced.`

@@ -9,13 +9,14 @@ use std::rc::Rc;
 
 use super::vfs::{self, Vfs};
 use crate::api::HistoryView;
+use relay_api::escape;
 
 /// Most entries: some years of weekly updates of several apps.
 const ENTRIES_MAX: usize = 256;
 /// Most bytes of the file that are read.
 const FILE_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of a cause, which may quote a runtime.
-const CAUSE_BYTES_MAX: usize = 1024;
+pub(crate) const CAUSE_BYTES_MAX: usize = 1024;
 
 /// The file `history.jsonl`.
 pub(crate) struct History {
@@ -46,10 +47,7 @@ impl History {
     /// What writing gives.
     pub(crate) fn add(&self, mut entry: HistoryView) -> io::Result<()> {
         if let Some(cause) = &mut entry.cause {
-            let end = (0..=CAUSE_BYTES_MAX.min(cause.len()))
-                .rev()
-                .find(|i| cause.is_char_boundary(*i));
-            cause.truncate(end.unwrap_or(0));
+            escape::cut(cause, CAUSE_BYTES_MAX);
         }
         let mut entries = self.entries();
         entries.push(entry);

@@ -7,6 +7,9 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bundle::ReadAt;
 
 /// An open file.
 pub(crate) trait VfsFile {
@@ -19,12 +22,25 @@ pub(crate) trait VfsFile {
     fn sync(&self) -> io::Result<()>;
 }
 
+/// An open file that several threads read while one writes.
+pub(crate) trait SharedFile: ReadAt + Send + Sync {
+    /// As [`VfsFile::write_at`]. Bytes before `offset` that nobody wrote are read as zeros.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Cuts the file off behind so many bytes.
+    fn set_len(&self, bytes: u64) -> io::Result<()>;
+    /// As [`VfsFile::sync`].
+    fn sync(&self) -> io::Result<()>;
+}
+
 /// A file system.
 pub(crate) trait Vfs {
     /// Opens an existing file, for writing too if `write`.
     fn open(&self, path: &Path, write: bool) -> io::Result<Box<dyn VfsFile>>;
     /// Makes an empty file with these permission bits, in the place of one of that name.
     fn create(&self, path: &Path, mode: u32) -> io::Result<Box<dyn VfsFile>>;
+    /// Opens a file for reading and writing; an absent one is made, empty, with these permission
+    /// bits.
+    fn open_shared(&self, path: &Path, mode: u32) -> io::Result<Arc<dyn SharedFile>>;
     /// Gives a file another name, in the place of one that had it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file; an absent one is fine.
@@ -66,6 +82,20 @@ impl VfsFile for File {
     }
 }
 
+impl SharedFile for File {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        File::set_len(self, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
 impl Vfs for RealVfs {
     fn open(&self, path: &Path, write: bool) -> io::Result<Box<dyn VfsFile>> {
         let file = OpenOptions::new().read(true).write(write).open(path)?;
@@ -79,6 +109,12 @@ impl Vfs for RealVfs {
         // The process's umask may have taken bits away, and a leftover keeps its own.
         file.set_permissions(Permissions::from_mode(mode))?;
         Ok(Box::new(file))
+    }
+
+    fn open_shared(&self, path: &Path, mode: u32) -> io::Result<Arc<dyn SharedFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        Ok(Arc::new(options.mode(mode).open(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -18,4 +18,5 @@ mod process_rules;
 mod signatures;
 mod stock_minisign;
 mod trust;
+mod unsigned;
 mod variable_rules;

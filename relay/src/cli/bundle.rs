@@ -32,7 +32,7 @@ impl Command {
 }
 
 /// Opens a bundle and reads its head; the file stands at the payload then.
-fn open(path: &Path) -> Result<(File, Vec<u8>), Failure> {
+pub(super) fn open(path: &Path) -> Result<(File, Vec<u8>), Failure> {
     let mut file = File::open(path).map_err(Failure::io(path))?;
     let head = bundle::read_head(&mut file).map_err(Failure::refused(path))?;
     Ok((file, head))

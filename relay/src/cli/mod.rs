@@ -1,24 +1,34 @@
 //! The operator's command line: one file per command.
 //!
 //! Results go to standard output, everything else to standard error. Exit codes: 0 done,
-//! 1 failure, 2 usage.
+//! 1 failure, 2 usage; of commands that talk to a relay also 3 to 6, see `failure`.
 
+mod audit;
 mod bundle;
 mod completion;
+mod devices;
 mod failure;
 mod key;
+mod login;
 mod man;
 mod pack;
 mod password;
+mod publish;
+mod releases;
+mod remote;
 mod render;
+mod rollout;
+mod screen;
 mod serve;
+mod table;
 mod time;
+mod token;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// Packs, signs and looks at Coracle bundles
+/// Packs and signs Coracle bundles, and brings them to devices
 #[derive(Debug, Parser)]
 #[command(
     name = "relay",
@@ -33,7 +43,13 @@ Examples:
 
   See what is in it, and check it as a device does:
     relay bundle inspect kiosk-1.4.2.bin
-    relay bundle verify --pub release.pub kiosk-1.4.2.bin"
+    relay bundle verify --pub release.pub kiosk-1.4.2.bin
+
+  Bring it to devices, and see what they run:
+    relay login https://relay.example.com
+    relay publish kiosk-1.4.2.bin
+    relay rollout start kiosk@1.4.2 --to site=harbour --wait
+    relay devices"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -48,6 +64,16 @@ enum Command {
     #[command(subcommand)]
     Key(key::Command),
     Serve(Box<serve::Args>),
+    Login(login::Login),
+    Logout(login::Logout),
+    #[command(name = "whoami")]
+    WhoAmI(login::WhoAmI),
+    Publish(publish::Args),
+    Releases(releases::Args),
+    Devices(devices::Args),
+    Rollout(rollout::Args),
+    Token(token::Args),
+    Audit(audit::Args),
     Completion(completion::Args),
     Man(man::Args),
 }
@@ -67,6 +93,15 @@ pub fn main() -> ExitCode {
         Command::Bundle(command) => command.run(),
         Command::Key(command) => command.run(),
         Command::Serve(args) => args.run(),
+        Command::Login(args) => args.run(),
+        Command::Logout(args) => args.run(),
+        Command::WhoAmI(args) => args.run(),
+        Command::Publish(args) => args.run(),
+        Command::Releases(args) => args.run(),
+        Command::Devices(args) => args.run(),
+        Command::Rollout(args) => args.run(),
+        Command::Token(args) => args.run(),
+        Command::Audit(args) => args.run(),
         Command::Completion(args) => args.run(&mut Cli::command()),
         Command::Man(args) => args.run(Cli::command()),
     };

@@ -132,3 +132,134 @@ fn revision(answer: &Answer) -> u64 {
     bytes.copy_from_slice(&digest.as_bytes()[..8]);
     u64::from_be_bytes(bytes).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay_api::device::{AppPhase, Running};
+
+    fn want(app: &str, rollout: u64, state: TargetState, seq: u64) -> Want {
+        Want {
+            app: app.parse().unwrap(),
+            rollout,
+            state,
+            bundle: Digest::of(&seq.to_be_bytes()),
+            seq,
+            file: Digest::of(b"file"),
+            file_bytes: 7,
+        }
+    }
+
+    fn runs(app: &str, seq: u64) -> AppFacts {
+        AppFacts {
+            app: app.parse().unwrap(),
+            phase: AppPhase::Running,
+            running: Some(Running {
+                version: "1".parse().unwrap(),
+                seq,
+                bundle: Digest::of(&seq.to_be_bytes()),
+                generation: 1,
+            }),
+            previous_seq: None,
+            services: vec![],
+        }
+    }
+
+    #[test]
+    fn of_each_app_the_newest_that_has_not_failed_is_wanted() {
+        use TargetState::{Failed, Pending, Succeeded};
+        let cases = [
+            (vec![], vec![], vec![]),
+            (vec![want("a", 1, Pending, 1)], vec![], vec![("a", 1)]),
+            (
+                vec![want("a", 1, Succeeded, 1), want("a", 2, Failed, 2)],
+                vec![runs("a", 1)],
+                vec![("a", 1)],
+            ),
+            (
+                vec![want("a", 2, Pending, 2), want("a", 1, Succeeded, 1)],
+                vec![runs("a", 1)],
+                vec![("a", 2)],
+            ),
+            // By app, and each by itself.
+            (
+                vec![want("b", 2, Pending, 1), want("a", 1, Succeeded, 9)],
+                vec![runs("a", 9)],
+                vec![("a", 1), ("b", 2)],
+            ),
+            // A technician went ahead.
+            (vec![want("a", 1, Pending, 1)], vec![runs("a", 2)], vec![]),
+            // Going back by hand changes nothing of what is wanted.
+            (
+                vec![want("a", 2, Succeeded, 2)],
+                vec![runs("a", 1)],
+                vec![("a", 2)],
+            ),
+        ];
+        for (wants, apps, expected) in cases {
+            let chosen = choose(wants.clone(), &apps);
+            let brief: Vec<_> = chosen.iter().map(|w| (w.app.as_str(), w.rollout)).collect();
+            assert_eq!(brief, expected, "{wants:?}");
+        }
+    }
+
+    #[test]
+    fn the_revision_stands_for_everything_but_the_time() {
+        let schedule = Schedule {
+            interval_s: 60,
+            long_poll_s: 20,
+        };
+        let meant = Meant {
+            wants: vec![want("a", 1, TargetState::Pending, 1)],
+            variables: Variables::new(),
+        };
+        let url = BundleUrl::relay();
+        let one = answer(&meant, schedule, &url, 100);
+        assert_eq!((one.now, one.interval_s, one.long_poll_s), (100, 60, 20));
+        assert_eq!(
+            one.desired[0].url,
+            format!("/device/v1/bundles/{}", Digest::of(b"file").hex())
+        );
+        assert_eq!(answer(&meant, schedule, &url, 200).revision, one.revision);
+        let mut settled = meant.clone();
+        settled.wants[0].state = TargetState::Succeeded;
+        assert_eq!(answer(&settled, schedule, &url, 100).revision, one.revision);
+
+        let mut with_value = meant.clone();
+        let values = [("SITE".parse().unwrap(), "x".to_string())];
+        with_value
+            .variables
+            .insert("a".parse().unwrap(), values.into());
+        let slower = Schedule {
+            interval_s: 61,
+            ..schedule
+        };
+        let elsewhere = BundleUrl::elsewhere("https://cdn.example/b/");
+        let mut revisions = vec![
+            one.revision,
+            answer(&with_value, schedule, &url, 100).revision,
+            answer(&Meant::default(), schedule, &url, 100).revision,
+            answer(&meant, slower, &url, 100).revision,
+            answer(&meant, schedule, &elsewhere, 100).revision,
+        ];
+        revisions.sort_unstable();
+        revisions.dedup();
+        assert_eq!(revisions.len(), 5);
+        assert!(!revisions.contains(&0));
+        let far = answer(&meant, schedule, &elsewhere, 0);
+        assert!(far.desired[0].url.starts_with("https://cdn.example/b/"));
+    }
+
+    #[test]
+    fn a_schedule_out_of_bounds_is_brought_into_them() {
+        let schedule = Schedule {
+            interval_s: 0,
+            long_poll_s: u16::MAX,
+        };
+        let answer = answer(&Meant::default(), schedule, &BundleUrl::relay(), 0);
+        assert_eq!(
+            (answer.interval_s, answer.long_poll_s),
+            (1, LONG_POLL_S_MAX)
+        );
+    }
+}

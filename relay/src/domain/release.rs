@@ -203,3 +203,187 @@ pub(crate) fn choose<'a, T>(
     }
     best.map(|(item, _)| item).ok_or(misfit.map(|(_, why)| why))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(text: &str) -> Label {
+        Label::new(text).unwrap()
+    }
+
+    fn bundle(seq: u64) -> Bundle {
+        Bundle {
+            file: Digest::of(&seq.to_be_bytes()),
+            bytes: 1,
+            digest: Digest::of(b"manifest"),
+            app: "kiosk".parse().unwrap(),
+            version: "1".parse().unwrap(),
+            seq,
+            epoch: 0,
+            issued_at: 0,
+            not_after: Some(1000),
+            target: Target {
+                arch: Arch::Arm64,
+                fleet: label("default"),
+                classes: vec![],
+                devices: vec![],
+                agent_min: AgentVersion(1, 2, 3),
+            },
+            variables: vec![],
+            keys: vec![],
+        }
+    }
+
+    fn facts() -> DeviceFacts {
+        DeviceFacts {
+            agent: AgentVersion(1, 2, 3),
+            arch: Arch::Arm64,
+            fleet: label("default"),
+            class: Some(label("panel")),
+            time_zone: None,
+            labels: vec![],
+        }
+    }
+
+    /// A change of a bundle and of a device.
+    type Edit = fn(&mut Bundle, &mut DeviceFacts);
+
+    #[test]
+    fn a_bundle_fits_if_every_condition_holds() {
+        let cases: [(Edit, Option<u64>, u64, &str); 15] = [
+            (|_, _| {}, None, 0, ""),
+            (|_, _| {}, Some(7), 1000, ""),
+            (|b, _| b.not_after = None, None, u64::MAX, ""),
+            (|_, f| f.agent = AgentVersion(2, 0, 0), None, 0, ""),
+            (
+                |b, _| b.target.classes = vec![label("x"), label("panel")],
+                None,
+                0,
+                "",
+            ),
+            (
+                |b, _| b.target.devices = vec!["pump-7".parse().unwrap()],
+                None,
+                0,
+                "",
+            ),
+            (|_, f| f.class = None, None, 0, ""),
+            (
+                |_, f| f.arch = Arch::ArmV7,
+                None,
+                0,
+                "the bundle is for arm64, the device is arm/v7",
+            ),
+            (
+                |b, _| b.target.fleet = label("ships"),
+                None,
+                0,
+                "the bundle is for the fleet ships, the device is in default",
+            ),
+            (
+                |b, _| b.target.classes = vec![label("x"), label("y")],
+                None,
+                0,
+                "the bundle is for the class x or y, the device is a panel",
+            ),
+            (
+                |b, f| (b.target.classes, f.class) = (vec![label("x")], None),
+                None,
+                0,
+                "the bundle is for the class x, the device has none",
+            ),
+            (
+                |b, _| b.target.devices = vec!["pump-8".parse().unwrap()],
+                None,
+                0,
+                "the bundle is for certain other devices",
+            ),
+            (
+                |_, f| f.agent = AgentVersion(1, 2, 2),
+                None,
+                0,
+                "the bundle needs agent 1.2.3, the device has 1.2.2",
+            ),
+            (
+                |_, _| {},
+                None,
+                1001,
+                "the bundle expired on 1970-01-01T00:16:40Z",
+            ),
+            (
+                |_, _| {},
+                Some(8),
+                0,
+                "the device has committed seq 8, the bundle has seq 7",
+            ),
+        ];
+        let id: DeviceId = "pump-7".parse().unwrap();
+        for (edit, committed_seq, now, said) in cases {
+            let (mut bundle, mut facts) = (bundle(7), facts());
+            edit(&mut bundle, &mut facts);
+            let candidate = Candidate {
+                id: &id,
+                facts: &facts,
+                committed_seq,
+            };
+            let found = fit(&bundle, candidate, now);
+            assert_eq!(
+                found.map_or_else(|m| m.to_string(), |()| String::new()),
+                said
+            );
+        }
+    }
+
+    #[test]
+    fn of_a_release_the_newest_that_fits_is_chosen() {
+        let id: DeviceId = "pump-7".parse().unwrap();
+        let facts = facts();
+        let candidate = Candidate {
+            id: &id,
+            facts: &facts,
+            committed_seq: None,
+        };
+        let pick = |bundles: &[Bundle]| {
+            let items = bundles.iter().map(|bundle| (bundle.seq, bundle));
+            choose(items, candidate, 0)
+        };
+        let (mut amd64, mut young) = (bundle(9), bundle(8));
+        amd64.target.arch = Arch::Amd64;
+        young.target.agent_min = AgentVersion(9, 0, 0);
+        assert_eq!(pick(&[bundle(1), bundle(3), bundle(2)]), Ok(3));
+        assert_eq!(pick(&[amd64.clone(), bundle(1), young.clone()]), Ok(1));
+        assert_eq!(pick(&[]), Err(None));
+        // The reason that helps: of the bundle that is for such a device.
+        let misfit = pick(&[amd64.clone(), young, amd64]).unwrap_err();
+        assert!(matches!(misfit, Some(Misfit::Agent { .. })), "{misfit:?}");
+    }
+
+    #[test]
+    fn rivals_are_bundles_for_the_same_target() {
+        let with = |edit: fn(&mut Target)| {
+            let mut bundle = bundle(1);
+            edit(&mut bundle.target);
+            bundle.target_key()
+        };
+        let same = [
+            with(|t| t.classes = vec![label("a"), label("b")]),
+            with(|t| t.classes = vec![label("b"), label("a"), label("b")]),
+            with(|t| {
+                t.classes = vec![label("a"), label("b")];
+                t.agent_min = AgentVersion(0, 0, 0);
+            }),
+        ];
+        assert!(same.iter().all(|key| *key == same[0]), "{same:?}");
+        let others = [
+            with(|_| {}),
+            with(|t| t.arch = Arch::Amd64),
+            with(|t| t.fleet = label("x")),
+            with(|t| t.classes = vec![label("a")]),
+            with(|t| t.devices = vec!["a".parse().unwrap()]),
+        ];
+        for (i, key) in others.iter().enumerate() {
+            assert!(!others[..i].contains(key) && *key != same[0], "{key}");
+        }
+    }
+}

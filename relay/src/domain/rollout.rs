@@ -231,3 +231,141 @@ pub(crate) fn summary(
     };
     Some(format!("{so_many}{}{others}", first.unwrap_or("failed")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay_api::device::Running;
+
+    fn app(phase: AppPhase, seq: u64) -> AppFacts {
+        AppFacts {
+            app: "kiosk".parse().unwrap(),
+            phase,
+            running: Some(Running {
+                version: "1".parse().unwrap(),
+                seq,
+                bundle: Digest::of(&seq.to_be_bytes()),
+                generation: 1,
+            }),
+            previous_seq: None,
+            services: vec![],
+        }
+    }
+
+    fn report(result: UpdateResult, seq: u64) -> Updated {
+        Updated {
+            result,
+            version: "1".parse().unwrap(),
+            seq,
+            bundle: Digest::of(&seq.to_be_bytes()),
+            generation: None,
+            rollout: Some(1),
+            cause: Some("why".to_string()),
+            running: vec![],
+            evidence: vec![],
+        }
+    }
+
+    #[test]
+    fn a_target_changes_by_what_is_seen() {
+        use AppPhase::{Failed, Running, Stopped, Trial, Updating};
+        use UpdateResult as U;
+        let mut nothing = app(Running, 5);
+        nothing.running = None;
+        let reported = |result| Some(format!("{}: why", Cause::Reported(result, None)));
+        let checked = |app| (app, None::<Updated>);
+        let said = |result, seq| (nothing.clone(), Some(report(result, seq)));
+        // What is seen, and what a pending, a failed and a succeeded target becomes.
+        let good = || Some("succeeded".to_string());
+        let ahead = || Some("the device runs a newer version (seq 6)".to_string());
+        let cases = [
+            (checked(app(Running, 5)), good(), good()),
+            // A version that retires the app.
+            (checked(app(Stopped, 5)), good(), good()),
+            // Something else is under way on it, or it has failed since.
+            (checked(app(Updating, 5)), None, None),
+            (checked(app(Trial, 5)), None, None),
+            (checked(app(Failed, 5)), None, None),
+            (checked(app(Running, 4)), None, None),
+            (checked(app(Running, 6)), ahead(), None),
+            (checked(app(Trial, 6)), ahead(), None),
+            (checked(nothing.clone()), None, None),
+            (said(U::Committed, 5), good(), None),
+            (said(U::RolledBack, 5), reported(U::RolledBack), None),
+            (said(U::Failed, 5), reported(U::Failed), None),
+            (
+                said(U::RollbackFailed, 5),
+                reported(U::RollbackFailed),
+                None,
+            ),
+            (said(U::Refused, 5), reported(U::Refused), None),
+            (said(U::Removed, 5), None, None),
+            // About another bundle, whatever rollout it names.
+            (said(U::RolledBack, 4), None, None),
+            (said(U::Committed, 6), None, None),
+        ];
+        let goal = Goal {
+            bundle: Digest::of(&5u64.to_be_bytes()),
+            seq: 5,
+        };
+        for ((app, updated), pending, failed) in &cases {
+            let seen = match updated {
+                Some(updated) => Seen::Reported(updated),
+                None => Seen::CheckedIn(app),
+            };
+            let becomes = |state| {
+                step(state, goal, seen).map(|change| match change {
+                    Change::Succeed => "succeeded".to_string(),
+                    Change::Fail(cause) => cause.to_string(),
+                })
+            };
+            assert_eq!(becomes(TargetState::Pending), *pending, "{seen:?}");
+            assert_eq!(becomes(TargetState::Failed), *failed, "{seen:?}");
+            assert_eq!(becomes(TargetState::Succeeded), None, "{seen:?}");
+        }
+        for seen in [Seen::Superseded(9), Seen::Aborted("ada"), Seen::Removed] {
+            assert!(matches!(
+                step(TargetState::Pending, goal, seen),
+                Some(Change::Fail(_))
+            ));
+            assert_eq!(step(TargetState::Failed, goal, seen), None);
+            assert_eq!(step(TargetState::Succeeded, goal, seen), None);
+        }
+    }
+
+    #[test]
+    fn a_rollout_stands_as_its_targets_do() {
+        let counts = |succeeded, failed, pending| Counts {
+            succeeded,
+            failed,
+            pending,
+        };
+        for (counts, aborted, state) in [
+            (counts(1, 0, 1), false, "running"),
+            (counts(0, 1, 1), false, "running"),
+            (counts(2, 0, 0), false, "succeeded"),
+            (counts(1, 1, 0), false, "failed"),
+            (counts(2, 0, 0), true, "failed"),
+            (counts(0, 0, 1), true, "failed"),
+        ] {
+            assert_eq!(State::of(counts, aborted).as_str(), state, "{counts:?}");
+        }
+        let said = |counts, by, distinct| summary(counts, by, Some("rolled back"), distinct);
+        assert_eq!(said(counts(1, 1, 1), None, 1), None);
+        assert_eq!(said(counts(0, 1, 0), None, 1).unwrap(), "rolled back");
+        assert_eq!(
+            said(counts(7, 3, 0), None, 3).unwrap(),
+            "3 of 10 devices: rolled back, and 2 other causes"
+        );
+        assert_eq!(
+            said(counts(0, 1, 0), Some("ada"), 1).unwrap(),
+            "aborted by ada"
+        );
+    }
+
+    #[test]
+    fn a_devices_endless_cause_is_cut() {
+        let cause = Cause::Reported(UpdateResult::Failed, Some("x".repeat(100_000)));
+        assert!(cause.to_string().len() < CAUSE_BYTES_MAX + 100);
+    }
+}

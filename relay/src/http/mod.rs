@@ -10,6 +10,7 @@ mod device;
 mod error;
 mod health;
 mod limit;
+mod linger;
 mod operator;
 mod peer;
 mod range;
@@ -96,6 +97,7 @@ pub(crate) fn router(relay: Arc<Relay>) -> Router {
             Arc::clone(&relay),
             device::speak_protocol,
         ))
+        .layer(from_fn_with_state(Arc::clone(&relay), linger::linger))
         .layer(from_fn(trace::log))
         .with_state(relay)
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request};
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::info;
@@ -39,10 +40,19 @@ pub(super) async fn log(mut request: Request, next: Next) -> Response {
         route = route.as_ref().map_or("-", MatchedPath::as_str),
         status = response.status().as_u16(),
         ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-        bytes = response.body().size_hint().exact().unwrap_or_default(),
-        who = ?who.0.get().map_or("nobody", String::as_str),
+        bytes = bytes(&response),
+        who = who.0.get().map_or("nobody", String::as_str),
         from = from.as_deref().unwrap_or_default(),
         "request"
     );
     response
+}
+
+/// Bytes of the answer's body, as far as they are known when it begins. A file that is streamed says
+/// so in its header.
+fn bytes(response: &Response) -> u64 {
+    let exact = response.body().size_hint().exact();
+    let header = response.headers().get(header::CONTENT_LENGTH);
+    let header = header.and_then(|value| value.to_str().ok()?.parse().ok());
+    exact.or(header).unwrap_or_default()
 }

@@ -16,7 +16,8 @@ use super::compose::Composed;
 use super::error::{ImageError, PackError};
 use super::image::Packer;
 use super::progress::Progress;
-use super::source::{Access, Net, Source};
+use super::source::{Access, Source};
+use crate::net::Net;
 
 /// The oldest agent that runs what is packed here.
 const AGENT_MIN: AgentVersion = AgentVersion(0, 1, 0);

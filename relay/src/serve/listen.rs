@@ -35,8 +35,10 @@ const STALL: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused a connection, for want of descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// Most bytes of a request's head.
-const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Most bytes of a request's head, and of a body before somebody reads it.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
+/// Most bytes of an HTTP/2 request's headers.
+const HEAD_BYTES_MAX: u32 = 16 << 10;
 /// Most requests at once on one HTTP/2 connection: devices send one, operators few.
 const STREAMS_MAX: u32 = 16;
 
@@ -72,9 +74,7 @@ pub(crate) async fn serve(
         let watcher = graceful.watcher();
         let stop = stop.clone();
         tokio::spawn(async move {
-            tokio::select! {
-                () = connection(stream, peer, tls, app, &builder, watcher, &stop) => {}
-            }
+            connection(stream, peer, tls, app, &builder, watcher, &stop).await;
             drop(place);
         });
     }
@@ -93,7 +93,7 @@ fn builder() -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
-        .max_buf_size(HEAD_BYTES_MAX.max(64 << 10))
+        .max_buf_size(BUFFER_BYTES_MAX)
         .max_headers(64);
     builder
         .http2()
@@ -101,7 +101,7 @@ fn builder() -> Builder<TokioExecutor> {
         .keep_alive_interval(HEAD)
         .keep_alive_timeout(HANDSHAKE)
         .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+        .max_header_list_size(HEAD_BYTES_MAX);
     builder
 }
 

@@ -102,7 +102,7 @@ impl std::error::Error for TlsError {}
 
 enum Source {
     Files { cert: PathBuf, key: PathBuf },
-    DevCa(DevCa),
+    DevCa(Box<DevCa>),
 }
 
 impl Source {
@@ -141,7 +141,7 @@ impl Certificate {
     pub(crate) fn open(tls: &Tls, listen: SocketAddr) -> Result<Option<Arc<Self>>, TlsError> {
         let source = match tls {
             Tls::None => return Ok(None),
-            Tls::DevCa(folder) => Source::DevCa(DevCa::open(folder, listen)?),
+            Tls::DevCa(folder) => Source::DevCa(Box::new(DevCa::open(folder, listen)?)),
             Tls::Files { cert, key } => Source::Files {
                 cert: cert.clone(),
                 key: key.clone(),

@@ -53,7 +53,7 @@ async fn parts_of_a_file_are_what_was_asked_for() {
     for (range, first, last) in [
         ("bytes=0-0", 0, 0),
         ("bytes=8-1999", 8, 1999),
-        ("bytes=70000-", 70_000, length - 1),
+        ("bytes=1000-", 1000, length - 1),
         ("bytes=-5", length - 5, length - 1),
         ("bytes=5-99999999", 5, length - 1),
     ] {

@@ -1,6 +1,6 @@
 //! `kill -9` in the middle: what was acknowledged is there, the rest can be done again.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,31 +28,59 @@ impl Acknowledged {
     }
 }
 
+/// Begins to send a bundle, and comes back when the relay has some of it on its disk.
+fn half_sent(server: &Server, file: &[u8]) -> TcpStream {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "POST /api/v1/bundles HTTP/1.1\r\nHost: relay\r\nContent-Length: {}\r\n\
+         Authorization: Bearer {}\r\n\r\n",
+        file.len(),
+        server.operator().token
+    )
+    .unwrap();
+    stream.write_all(&file[..file.len() / 2]).unwrap();
+    let incoming = server.data("incoming");
+    e2e::wait_until("half of the file", Duration::from_secs(30), || {
+        let mut entries = std::fs::read_dir(&incoming)?;
+        let some = entries.any(|entry| {
+            let file = entry.and_then(|entry| entry.metadata());
+            file.is_ok_and(|file| file.len() > 0)
+        });
+        Ok(some.then_some(()))
+    })
+    .unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn an_upload_does_not_keep_the_relay_from_ending() {
+    let server = Server::start_plain(&[]);
+    let file = server.pack(1);
+    let mut stream = half_sent(&server, &file);
+    let incoming = server.data("incoming");
+    let (code, place) = server.stop();
+    assert_eq!(code, Some(0));
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(
+        answer.to_lowercase().contains("\r\nretry-after: "),
+        "{answer}"
+    );
+    assert_eq!(std::fs::read_dir(&incoming).unwrap().count(), 0);
+    let log = place.read("serve.log");
+    let log = String::from_utf8(log).unwrap();
+    assert!(!log.contains("cut off"), "{log}");
+}
+
 #[tokio::test]
 async fn killed_in_the_middle_of_a_publish() {
     let server = Server::start_plain(&[]);
     let file = server.pack(1);
-    let operator = server.operator();
-    let address = server.url.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    let length = file.len();
-    write!(
-        stream,
-        "POST /api/v1/bundles HTTP/1.1\r\nHost: relay\r\nContent-Length: {length}\r\n\
-         Authorization: Bearer {}\r\n\r\n",
-        operator.token
-    )
-    .unwrap();
-    stream.write_all(&file[..length / 2]).unwrap();
+    let _stream = half_sent(&server, &file);
     let incoming = server.data("incoming");
-    let half_there = || {
-        let mut entries = std::fs::read_dir(&incoming).unwrap();
-        entries.any(|entry| entry.unwrap().metadata().is_ok_and(|file| file.len() > 0))
-    };
-    e2e::wait_until("half of the file", Duration::from_secs(30), || {
-        Ok(half_there().then_some(()))
-    })
-    .unwrap();
     let place = server.kill();
     assert!(std::fs::read_dir(&incoming).unwrap().count() > 0);
 

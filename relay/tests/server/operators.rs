@@ -84,6 +84,17 @@ async fn nobody_gets_in_without_a_token_that_holds() {
 }
 
 #[tokio::test]
+async fn a_refusal_arrives_while_a_bundle_is_still_being_sent() {
+    let server = Server::start(&[]);
+    let stranger = crate::server::Operator {
+        token: "cop_guess".to_string(),
+        ..server.operator()
+    };
+    let refused = stranger.publish(&vec![0; 8 << 20]).await;
+    assert_eq!(refused.refused(401), "unauthorized");
+}
+
+#[tokio::test]
 async fn a_flood_of_strangers_does_not_fill_the_audit_log() {
     let server = Server::start(&[]);
     let operator = server.operator();

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::device::Device;
 use crate::run::Place;
 use crate::server::{Server, client, send};
 
@@ -140,9 +144,11 @@ fn a_second_relay_does_not_touch_the_data_of_the_first() {
     assert!(server.data("incoming/half").exists());
 }
 
-#[test]
-fn the_first_token_is_told_once() {
+#[tokio::test]
+async fn the_first_token_is_told_once() {
     let server = Server::start(&[]);
+    // Told before it is stored: the first answer comes after both.
+    server.operator().get("/api/v1/whoami").await.ok(200);
     let token = server.place.read("admin.token");
     use std::os::unix::fs::PermissionsExt as _;
     for private in ["admin.token", "data/relay.db", "ca/ca.key"] {
@@ -162,4 +168,34 @@ fn the_first_token_is_told_once() {
             .any(|window| window == token.trim().as_bytes());
         assert!(!found, "{}", file.display());
     }
+}
+
+#[tokio::test]
+async fn each_request_is_one_line_and_says_who_and_how_much() {
+    let server = Server::start(&["--log-format", "json"]);
+    let file = server.pack(1);
+    server.operator().publish(&file).await.ok(201);
+    let device = Device::enrolled(&server, "pump-7").await;
+    let name = bundle::Digest::of(&file).hex();
+    let path = format!("/device/v1/bundles/{name}?x=%1b%5b31m");
+    device.ask(Method::GET, &path, Vec::new()).await.ok(200);
+    let log = server.log();
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let requests: Vec<Value> = lines.filter(|line| line["message"] == "request").collect();
+    let publish = requests
+        .iter()
+        .find(|line| line["method"] == "POST")
+        .unwrap();
+    assert_eq!(publish["route"], "/api/v1/bundles");
+    assert_eq!(
+        (&publish["status"], &publish["who"]),
+        (&json!(201), &json!("admin"))
+    );
+    let fetch = requests.last().unwrap();
+    assert_eq!(fetch["route"], "/device/v1/bundles/{file}");
+    assert_eq!(fetch["who"], "device pump-7");
+    assert_eq!(fetch["bytes"], file.len());
+    assert!(!log.contains(&name) && !log.contains("31m"), "{log}");
 }

@@ -119,6 +119,12 @@ impl Fake {
         self.world.borrow_mut().lose_image(image)
     }
 
+    /// A layer is lost, and the images that it is part of stay: what a device takes to be there is
+    /// not. Says whether it was there.
+    pub fn lose_layer(&self, layer: &bundle::Digest) -> bool {
+        self.world.borrow_mut().layers.remove(layer)
+    }
+
     /// Puts an image there without a call, its content unread.
     pub fn preload_image(&self, image: &ImageImport) {
         self.world.borrow_mut().store_image(image);

@@ -38,26 +38,56 @@ impl Action {
     }
 }
 
-/// What changes, and what it takes.
+/// What a device lacks of a bundle. The signed manifest alone decides it, and what is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// What happens to each service: those of the next generation in its order, then those that
-    /// go.
-    pub services: Vec<(ServiceName, Action)>,
+pub struct Needs {
     /// The images to bring in, in the manifest's order.
     pub images: Vec<ImageId>,
     /// The blobs to fetch, each once, in the payload's order.
     pub blobs: Vec<BlobId>,
     /// Stored bytes of these blobs.
     pub fetch_bytes: u64,
-    /// Stored bytes of the whole payload: what a device without anything would fetch.
-    pub full_bytes: u64,
     /// The most disk that is taken at a time while bringing in, in bytes, over what is taken now.
     ///
     /// Plain bytes of the lacking layers, configurations and files (what stays), and again the
     /// lacking layers of the one image that has most of them (the one temporary copy: images come
     /// in one after another). Copies of volumes (`restore_on_rollback`) are for the caller to add.
     pub peak_disk_bytes: u64,
+}
+
+impl Needs {
+    /// What of `manifest` is lacking where `have` tells what is there, as in [`Plan::new`].
+    pub fn new(have: &dyn Fn(&Digest) -> bool, manifest: &Manifest) -> Self {
+        let images = lacking_images(have, manifest);
+        let mut blobs = BTreeSet::new();
+        let mut copy_bytes_max = 0;
+        for image in images.iter().filter_map(|id| manifest.image(*id)) {
+            let layers = lacking(&image.layers, have, manifest);
+            copy_bytes_max = copy_bytes_max.max(plain_bytes(&layers, manifest));
+            blobs.extend(layers);
+            blobs.insert(image.config);
+        }
+        blobs.extend(lacking(&mounted_files(manifest), have, manifest));
+        let stored = |id: &BlobId| manifest.blob(*id).map_or(0, |blob| blob.stored_bytes);
+        Self {
+            fetch_bytes: sum(blobs.iter().map(stored)),
+            peak_disk_bytes: plain_bytes(&blobs, manifest).saturating_add(copy_bytes_max),
+            images,
+            blobs: blobs.into_iter().collect(),
+        }
+    }
+}
+
+/// What changes, and what it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What happens to each service: those of the next generation in its order, then those that
+    /// go.
+    pub services: Vec<(ServiceName, Action)>,
+    /// What is lacking.
+    pub needs: Needs,
+    /// Stored bytes of the whole payload: what a device without anything would fetch.
+    pub full_bytes: u64,
 }
 
 impl Plan {
@@ -72,28 +102,10 @@ impl Plan {
         have: &dyn Fn(&Digest) -> bool,
         manifest: &Manifest,
     ) -> Self {
-        let images = lacking_images(next, have);
-        let mut blobs = BTreeSet::new();
-        let mut copy_bytes_max = 0;
-        for image in images.iter().filter_map(|id| manifest.image(*id)) {
-            let layers = lacking(&image.layers, have, manifest);
-            copy_bytes_max = copy_bytes_max.max(plain_bytes(&layers, manifest));
-            blobs.extend(layers);
-            blobs.insert(image.config);
-        }
-        let files = next.services.iter().flat_map(|resolved| &resolved.files);
-        let contents: Vec<BlobId> = files
-            .filter_map(|resolved| Some(manifest.file(resolved.file)?.content))
-            .collect();
-        blobs.extend(lacking(&contents, have, manifest));
-        let stored = |id: &BlobId| manifest.blob(*id).map_or(0, |blob| blob.stored_bytes);
         Self {
             services: services(running, next),
-            fetch_bytes: sum(blobs.iter().map(stored)),
+            needs: Needs::new(have, manifest),
             full_bytes: sum(manifest.blobs.iter().map(|blob| blob.stored_bytes)),
-            peak_disk_bytes: plain_bytes(&blobs, manifest).saturating_add(copy_bytes_max),
-            images,
-            blobs: blobs.into_iter().collect(),
         }
     }
 
@@ -104,6 +116,15 @@ impl Plan {
             .filter(|(_, action)| *action != Action::Keep)
             .map(|(name, _)| name)
     }
+}
+
+/// The contents of the files that services mount, each once: what a device has to have of them.
+pub fn mounted_files(manifest: &Manifest) -> Vec<BlobId> {
+    let mounts = manifest.services.iter().flat_map(|service| &service.files);
+    let contents: BTreeSet<BlobId> = mounts
+        .filter_map(|mount| Some(manifest.file(mount.file)?.content))
+        .collect();
+    contents.into_iter().collect()
 }
 
 fn services(running: Option<&ResolvedApp>, next: &ResolvedApp) -> Vec<(ServiceName, Action)> {
@@ -125,12 +146,14 @@ fn services(running: Option<&ResolvedApp>, next: &ResolvedApp) -> Vec<(ServiceNa
     arriving.chain(going).collect()
 }
 
-fn lacking_images(next: &ResolvedApp, have: &dyn Fn(&Digest) -> bool) -> Vec<ImageId> {
-    let lacking = next
-        .services
-        .iter()
-        .filter(|resolved| !have(&resolved.image));
-    let ids: BTreeSet<ImageId> = lacking.map(|resolved| resolved.service.image).collect();
+fn lacking_images(have: &dyn Fn(&Digest) -> bool, manifest: &Manifest) -> Vec<ImageId> {
+    let there = |id: &ImageId| {
+        let config = manifest.image(*id).map(|image| image.config);
+        let config = config.and_then(|config| manifest.blob(config));
+        config.is_some_and(|config| have(&config.plain))
+    };
+    let used = manifest.services.iter().map(|service| service.image);
+    let ids: BTreeSet<ImageId> = used.filter(|id| !there(id)).collect();
     ids.into_iter().collect()
 }
 

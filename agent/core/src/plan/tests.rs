@@ -63,28 +63,28 @@ fn plan(manifest: &Manifest, has: &[&str]) -> Plan {
 }
 
 fn blobs(plan: &Plan) -> Vec<u16> {
-    plan.blobs.iter().map(|id| id.0).collect()
+    plan.needs.blobs.iter().map(|id| id.0).collect()
 }
 
 #[test]
 fn a_device_without_anything_fetches_each_blob_once() {
     let plan = plan(&app(), &[]);
-    assert_eq!(plan.images, [ImageId(0), ImageId(1)]);
+    assert_eq!(plan.needs.images, [ImageId(0), ImageId(1)]);
     assert_eq!(blobs(&plan), [0, 1, 2, 3, 4, 5]);
-    assert_eq!(plan.fetch_bytes, 1 + 2 + 4 + 8 + 16 + 32);
+    assert_eq!(plan.needs.fetch_bytes, 1 + 2 + 4 + 8 + 16 + 32);
     assert_eq!(plan.full_bytes, 127);
     // All of it unpacked, and a second copy of image b's layers, which are the larger.
-    assert_eq!(plan.peak_disk_bytes, 63_000 + 4_000 + 16_000);
+    assert_eq!(plan.needs.peak_disk_bytes, 63_000 + 4_000 + 16_000);
 }
 
 #[test]
 fn an_image_that_is_there_is_not_fetched_and_neither_are_its_layers() {
     let plan = plan(&app(), &["config-b"]);
-    assert_eq!(plan.images, [ImageId(0)]);
+    assert_eq!(plan.needs.images, [ImageId(0)]);
     assert_eq!(blobs(&plan), [0, 2, 3, 5]);
-    assert_eq!(plan.fetch_bytes, 1 + 4 + 8 + 32);
+    assert_eq!(plan.needs.fetch_bytes, 1 + 4 + 8 + 32);
     assert_eq!(
-        plan.peak_disk_bytes,
+        plan.needs.peak_disk_bytes,
         1_000 + 4_000 + 8_000 + 32_000 + 12_000
     );
 }
@@ -92,17 +92,17 @@ fn an_image_that_is_there_is_not_fetched_and_neither_are_its_layers() {
 #[test]
 fn a_layer_that_is_there_is_not_fetched() {
     let plan = plan(&app(), &["base"]);
-    assert_eq!(plan.images, [ImageId(0), ImageId(1)]);
+    assert_eq!(plan.needs.images, [ImageId(0), ImageId(1)]);
     assert_eq!(blobs(&plan), [0, 1, 3, 4, 5]);
-    assert_eq!(plan.peak_disk_bytes, 59_000 + 16_000);
+    assert_eq!(plan.needs.peak_disk_bytes, 59_000 + 16_000);
 }
 
 #[test]
 fn what_is_all_there_costs_nothing() {
     let plan = plan(&app(), &["config-a", "config-b", "file"]);
-    assert_eq!(plan.images, []);
-    assert_eq!(plan.blobs, []);
-    assert_eq!((plan.fetch_bytes, plan.peak_disk_bytes), (0, 0));
+    assert_eq!(plan.needs.images, []);
+    assert_eq!(plan.needs.blobs, []);
+    assert_eq!((plan.needs.fetch_bytes, plan.needs.peak_disk_bytes), (0, 0));
     assert_eq!(plan.full_bytes, 127);
 }
 
@@ -119,7 +119,7 @@ fn two_services_of_one_image_fetch_it_once() {
     let mut manifest = app();
     manifest.services[1].image = ImageId(0);
     let plan = plan(&manifest, &[]);
-    assert_eq!(plan.images, [ImageId(0)]);
+    assert_eq!(plan.needs.images, [ImageId(0)]);
     assert_eq!(blobs(&plan), [0, 2, 3, 5]);
 }
 
@@ -139,15 +139,15 @@ fn sums_do_not_wrap() {
             (blob.stored_bytes, blob.plain_bytes) = (bytes, bytes);
         }
         let plan = plan(&manifest, &[]);
-        assert_eq!(plan.fetch_bytes, 6 * bytes);
+        assert_eq!(plan.needs.fetch_bytes, 6 * bytes);
         assert_eq!(plan.full_bytes, 7 * bytes);
-        assert_eq!(plan.peak_disk_bytes, 8 * bytes);
+        assert_eq!(plan.needs.peak_disk_bytes, 8 * bytes);
     }
     let mut manifest = app();
     for blob in &mut manifest.blobs {
         (blob.stored_bytes, blob.plain_bytes) = (u64::MAX, u64::MAX);
     }
-    assert_eq!(plan(&manifest, &[]).peak_disk_bytes, u64::MAX);
+    assert_eq!(plan(&manifest, &[]).needs.peak_disk_bytes, u64::MAX);
 }
 
 fn actions(running: Option<&Manifest>, next: &Manifest) -> Vec<(String, &'static str)> {
@@ -219,9 +219,9 @@ proptest! {
         let mut more = has;
         more[one] = true;
         let (less, more) = (of(&has), of(&more));
-        prop_assert!(more.fetch_bytes <= less.fetch_bytes);
-        prop_assert!(more.peak_disk_bytes <= less.peak_disk_bytes);
-        prop_assert!(less.fetch_bytes <= less.full_bytes);
-        prop_assert!(more.images.len() <= less.images.len());
+        prop_assert!(more.needs.fetch_bytes <= less.needs.fetch_bytes);
+        prop_assert!(more.needs.peak_disk_bytes <= less.needs.peak_disk_bytes);
+        prop_assert!(less.needs.fetch_bytes <= less.full_bytes);
+        prop_assert!(more.needs.images.len() <= less.needs.images.len());
     }
 }

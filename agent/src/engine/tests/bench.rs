@@ -19,9 +19,11 @@ use runtime_shim::fake::Fake;
 use smol::LocalExecutor;
 
 use super::super::host::{Host, Later};
+use super::super::ports::Dial;
 use super::super::{Engine, Mode, Ports};
 use crate::api::{AppView, AppliedView, Failure, Reply, Request};
 use crate::config::Config;
+use crate::relay::RemoteError;
 use crate::state::vfs::{RealVfs, Vfs};
 
 /// Virtual time after which a test is stuck: 30 days.
@@ -149,6 +151,10 @@ pub(super) struct Bench {
     pub(super) config: Config,
     pub(super) vfs: Rc<dyn Vfs>,
     pub(super) key: SecretKey,
+    /// Whether its agents spool reports without having enrolled.
+    pub(super) enrolled: Cell<bool>,
+    /// The way to the relay; there is none unless a test puts one there.
+    pub(super) dial: Dial,
 }
 
 impl Bench {
@@ -183,6 +189,8 @@ impl Bench {
             host: Rc::new(TestHost::new()),
             config,
             vfs: Rc::new(RealVfs),
+            enrolled: Cell::new(false),
+            dial: Rc::new(|_| Err(RemoteError::Unreachable("there is no relay".into()))),
             key: SecretKey::from_text(&secret, || unreachable!()).unwrap(),
             dir,
         }
@@ -209,14 +217,21 @@ impl Bench {
             vfs: Rc::clone(&self.vfs),
             host: Rc::new(HostPort(Rc::clone(&self.host))),
             runtime: Rc::new(self.fake.clone()),
+            dial: Rc::clone(&self.dial),
         };
         let engine =
             Engine::with_ports(self.config.clone(), mode, Rc::clone(&executor), ports, None)?;
+        engine.enrolled.set(self.enrolled.get());
         Ok(Agent {
             engine,
             executor,
             host: Rc::clone(&self.host),
         })
+    }
+
+    /// The machine, for those who wait on its clock.
+    pub(super) fn machine(&self) -> Rc<dyn Host> {
+        Rc::new(HostPort(Rc::clone(&self.host)))
     }
 
     /// The folder of a volume.
@@ -349,6 +364,11 @@ impl Agent {
         }
     }
 
+    /// The agent is killed: nothing of it is ever polled again.
+    pub(super) fn kill(self) {
+        std::mem::forget(self);
+    }
+
     pub(super) fn stop(self) {
         let engine = Rc::clone(&self.engine);
         self.run(async move { engine.shutdown().await });
@@ -360,6 +380,7 @@ pub(super) struct Recipe {
     pub(super) manifest: Manifest,
     images: Vec<String>,
     files: Vec<String>,
+    layers: Vec<Vec<u8>>,
 }
 
 impl Recipe {
@@ -402,6 +423,7 @@ impl Recipe {
             },
             images: vec![format!("web {seq}"), "db".to_owned()],
             files: vec![],
+            layers: vec![],
         }
     }
 
@@ -416,6 +438,20 @@ impl Recipe {
 
     pub(super) fn edit(mut self, edit: impl FnOnce(&mut Manifest)) -> Self {
         edit(&mut self.manifest);
+        self
+    }
+
+    /// Adds a layer below those of `web`: so many bytes that do not compress, the same for the same
+    /// `seed`.
+    pub(super) fn layer(mut self, seed: u64, bytes: usize) -> Self {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        };
+        self.layers.push((0..bytes).map(|_| next()).collect());
         self
     }
 
@@ -447,11 +483,10 @@ impl Recipe {
         };
         for image in &self.images {
             let config = add(format!("{{\"config\":\"{image}\"}}").into_bytes());
-            let layer = add(image.repeat(5000).into_bytes());
-            self.manifest.images.push(Image {
-                config,
-                layers: vec![layer],
-            });
+            let below = std::mem::take(&mut self.layers);
+            let mut layers: Vec<_> = below.into_iter().map(&mut add).collect();
+            layers.push(add(image.repeat(5000).into_bytes()));
+            self.manifest.images.push(Image { config, layers });
         }
         for (i, file) in self.files.iter().enumerate() {
             let content = add(file.clone().into_bytes());

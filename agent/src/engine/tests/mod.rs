@@ -3,6 +3,14 @@
 mod bench;
 mod crashes;
 mod disk;
+mod fetching;
+mod link;
 mod refusals;
+mod relay;
+mod report_crashes;
+mod reporting;
+mod reports;
+mod server;
 mod services;
+mod small_disk;
 mod updates;

@@ -1,6 +1,8 @@
 //! Tests of what lies on the disk.
 
+mod bad_disk;
 mod forgetful;
+mod reports;
 
 use std::fs;
 use std::path::Path;
@@ -12,6 +14,7 @@ use bundle::Digest;
 use super::vfs::RealVfs;
 use super::*;
 use crate::api::HistoryView;
+pub(crate) use bad_disk::{BadDisk, Fate, Harm};
 pub(crate) use forgetful::Forgetful;
 
 const BINDING: [u8; 32] = [7; 32];

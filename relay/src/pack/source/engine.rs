@@ -11,8 +11,8 @@ use serde::Deserialize;
 use super::OpenImage;
 use super::docker;
 use super::error::SourceError;
-use super::net::Net;
 use super::store::Tar;
+use crate::net::Net;
 
 /// Which engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

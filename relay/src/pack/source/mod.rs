@@ -8,7 +8,6 @@ mod docker;
 mod engine;
 mod error;
 mod layer;
-mod net;
 mod oci;
 mod registry;
 mod store;
@@ -24,7 +23,6 @@ use oci_client::Reference;
 pub use engine::Engine;
 pub use error::SourceError;
 pub(crate) use layer::plain;
-pub(crate) use net::Net;
 pub(crate) use oci::{fits_architecture, platform_name};
 
 /// A source of an image, as `--image SERVICE=SOURCE` names it.
@@ -101,7 +99,7 @@ pub(crate) struct Access<'a> {
     /// Credentials for registries, if not from the usual places.
     pub(crate) auth_file: Option<&'a Path>,
     /// The network.
-    pub(crate) net: &'a Net,
+    pub(crate) net: &'a crate::net::Net,
 }
 
 impl Source {

@@ -16,8 +16,8 @@ use oci_client::{Client, Reference};
 use super::OpenImage;
 use super::auth;
 use super::error::SourceError;
-use super::net::Net;
 use super::oci::{self, Blobs, Descriptor};
+use crate::net::Net;
 
 /// What a manifest may be.
 const MANIFEST_TYPES: &[&str] = &[

@@ -17,7 +17,7 @@ mod incoming;
 mod tests;
 
 pub(crate) use error::{FolderError, PublishError};
-pub(crate) use incoming::{Checked, Incoming};
+pub(crate) use incoming::Incoming;
 
 use std::fs::{self, File};
 use std::io;

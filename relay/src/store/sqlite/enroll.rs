@@ -57,10 +57,9 @@ async fn judge(tx: &mut Tx, enrolment: &Enrolment, now: u64) -> Result<(EnrollOu
     let device = devices::find(&mut tx.conn, &enrolment.device).await?;
     let same_key = |device: &&DeviceRow| device.public_key == enrolment.public_key;
     // Once more, because the answer was lost (clause D22).
-    if let (Some(no), Some(device)) = (used_by, device.as_ref().filter(same_key)) {
-        if device.no == no {
-            return Ok((EnrollOutcome::Enrolled(labels), false));
-        }
+    let same = device.as_ref().filter(same_key).map(|device| device.no);
+    if used_by.is_some() && used_by == same {
+        return Ok((EnrollOutcome::Enrolled(labels), false));
     }
     let state = State::of(
         used_by.is_some(),

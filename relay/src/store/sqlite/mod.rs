@@ -105,7 +105,7 @@ impl SqliteStore {
 }
 
 /// Does `$work` on the writing connection, with these taken along: what a job holds must be its own.
-macro_rules! write {
+macro_rules! job {
     ($self:ident, [$($name:ident = $value:expr),*], $tx:ident => $work:expr) => {{
         $(let $name = $value;)*
         $self.writer.run(move |$tx| Box::pin(async move { $work.await })).await
@@ -123,7 +123,7 @@ impl Store for SqliteStore {
     }
 
     async fn secret(&self, name: &str, random: [u8; 32]) -> Result<[u8; 32]> {
-        write!(self, [name = name.to_string()], tx => secret(tx, &name, random))
+        job!(self, [name = name.to_string()], tx => secret(tx, &name, random))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -136,7 +136,7 @@ impl Store for SqliteStore {
     }
 
     async fn audit(&self, entry: Entry) -> Result<u64> {
-        write!(self, [], tx => audit::add(&mut tx.conn, &entry))
+        job!(self, [], tx => audit::add(&mut tx.conn, &entry))
     }
 
     async fn audit_page(
@@ -148,11 +148,11 @@ impl Store for SqliteStore {
     }
 
     async fn add_first_token(&self, token: NewToken, by: &By, now: u64) -> Result<bool> {
-        write!(self, [by = by.clone()], tx => tokens::add_first(tx, token, &by, now))
+        job!(self, [by = by.clone()], tx => tokens::add_first(tx, token, &by, now))
     }
 
     async fn add_token(&self, token: NewToken, by: &By, now: u64) -> Result<operator::Token> {
-        write!(self, [by = by.clone()], tx => tokens::add(tx, token, &by, now))
+        job!(self, [by = by.clone()], tx => tokens::add(tx, token, &by, now))
     }
 
     async fn tokens(&self, now: u64) -> Result<Vec<operator::Token>> {
@@ -160,7 +160,7 @@ impl Store for SqliteStore {
     }
 
     async fn revoke_token(&self, id: u64, by: &By, now: u64) -> Result<bool> {
-        write!(self, [by = by.clone()], tx => tokens::revoke(tx, id, &by, now))
+        job!(self, [by = by.clone()], tx => tokens::revoke(tx, id, &by, now))
     }
 
     async fn operator_token(&self, hash: &SecretHash, now: u64) -> Result<Option<OperatorToken>> {
@@ -173,7 +173,7 @@ impl Store for SqliteStore {
         by: &By,
         now: u64,
     ) -> Result<operator::EnrollToken> {
-        write!(self, [by = by.clone()], tx => tokens::add_enroll(tx, token, &by, now))
+        job!(self, [by = by.clone()], tx => tokens::add_enroll(tx, token, &by, now))
     }
 
     async fn enroll_tokens(&self, now: u64) -> Result<Vec<operator::EnrollToken>> {
@@ -181,11 +181,11 @@ impl Store for SqliteStore {
     }
 
     async fn revoke_enroll_token(&self, id: u64, by: &By, now: u64) -> Result<bool> {
-        write!(self, [by = by.clone()], tx => tokens::revoke_enroll(tx, id, &by, now))
+        job!(self, [by = by.clone()], tx => tokens::revoke_enroll(tx, id, &by, now))
     }
 
     async fn enroll(&self, enrolment: Enrolment, from: &str, now: u64) -> Result<EnrollOutcome> {
-        write!(self, [from = from.to_string()], tx => enroll::enroll(tx, &enrolment, &from, now))
+        job!(self, [from = from.to_string()], tx => enroll::enroll(tx, &enrolment, &from, now))
     }
 
     async fn device_key(&self, id: &DeviceId) -> Result<Option<[u8; 32]>> {
@@ -207,7 +207,7 @@ impl Store for SqliteStore {
         let known = self.cache.current(id).filter(|known| known.said == said);
         let known = match known {
             Some(known) => Some(known),
-            None => write!(
+            None => job!(
                 self,
                 [id = id.clone(), facts = facts.clone(), apps = apps.to_vec()],
                 tx => check_in::check_in(tx, &id, facts, apps, said, now)
@@ -234,7 +234,7 @@ impl Store for SqliteStore {
         body: &[u8],
         now: u64,
     ) -> Result<ReportOutcome> {
-        write!(
+        job!(
             self,
             [id = id.clone(), report = report.clone(), body = body.to_vec()],
             tx => check_in::put_report(tx, &id, key, &report, &body, now)
@@ -261,7 +261,7 @@ impl Store for SqliteStore {
         by: &By,
         now: u64,
     ) -> Result<LabelOutcome> {
-        write!(
+        job!(
             self,
             [id = id.clone(), by = by.clone(), cache = self.cache.clone()],
             tx => devices::label(tx, &cache, &id, set, remove, &by, now)
@@ -275,7 +275,7 @@ impl Store for SqliteStore {
         by: &By,
         now: u64,
     ) -> Result<VariableOutcome> {
-        write!(
+        job!(
             self,
             [id = id.clone(), by = by.clone(), cache = self.cache.clone()],
             tx => devices::set(tx, &cache, &id, change, &by, now)
@@ -283,7 +283,7 @@ impl Store for SqliteStore {
     }
 
     async fn remove_device(&self, id: &DeviceId, by: &By, now: u64) -> Result<bool> {
-        write!(
+        job!(
             self,
             [id = id.clone(), by = by.clone()],
             tx => devices::remove(tx, &id, &by, now)
@@ -291,7 +291,7 @@ impl Store for SqliteStore {
     }
 
     async fn publish(&self, bundle: Bundle, by: &By, now: u64) -> Result<PublishOutcome> {
-        write!(self, [by = by.clone()], tx => bundles::publish(tx, bundle, &by, now))
+        job!(self, [by = by.clone()], tx => bundles::publish(tx, bundle, &by, now))
     }
 
     async fn publish_check(&self, bundle: &Bundle) -> Result<PublishOutcome> {
@@ -308,7 +308,7 @@ impl Store for SqliteStore {
         by: &By,
         now: u64,
     ) -> Result<RolloutOutcome> {
-        write!(self, [by = by.clone()], tx => rollouts::start(tx, &rollout, &by, now))
+        job!(self, [by = by.clone()], tx => rollouts::start(tx, &rollout, &by, now))
     }
 
     async fn rollouts(&self, app: Option<&AppName>) -> Result<Vec<operator::Rollout>> {
@@ -320,7 +320,7 @@ impl Store for SqliteStore {
     }
 
     async fn abort_rollout(&self, id: u64, by: &By, now: u64) -> Result<Option<operator::Rollout>> {
-        write!(self, [by = by.clone()], tx => rollouts::abort(tx, id, &by, now))
+        job!(self, [by = by.clone()], tx => rollouts::abort(tx, id, &by, now))
     }
 }
 

@@ -46,8 +46,14 @@ impl Tx {
 
 /// Says whether the transaction is durable.
 type Tell = Box<dyn FnOnce(Result<()>) + Send>;
-/// Does its work and says whether it went well, or hears why there is no transaction.
-type Job = Box<dyn for<'t> FnOnce(Result<&'t mut Tx>) -> BoxFuture<'t, (bool, Tell)> + Send>;
+/// Does its work and says why it did not go well, or hears why there is no transaction.
+type Job = Box<dyn for<'t> FnOnce(Result<&'t mut Tx>) -> BoxFuture<'t, Ran> + Send>;
+
+/// A job that was carried out in a transaction that is not durable yet.
+struct Ran {
+    failed: Option<StoreError>,
+    tell: Tell,
+}
 
 /// The way to the writing connection.
 pub(super) struct Writer {
@@ -94,12 +100,12 @@ impl Writer {
                     Ok(tx) => work(tx).await,
                     Err(error) => Err(error),
                 };
-                let went_well = result.is_ok();
+                let failed = result.as_ref().err().cloned();
                 let tell: Tell = Box::new(move |durable| {
                     // Whoever asked may have stopped to wait.
                     let _ = send.send(durable.and(result));
                 });
-                (went_well, tell)
+                Ran { failed, tell }
             })
         });
         let jobs = self.jobs.lock().map_err(|_| StoreError::Closed)?.clone();
@@ -153,11 +159,11 @@ impl Work {
         let mut broken = execute(&mut self.tx, "BEGIN IMMEDIATE").await.err();
         let mut next = first.or_else(|| jobs.try_recv().ok());
         while let Some(job) = next {
-            let outcome = match &broken {
+            let ran = match &broken {
                 Some(error) => job(Err(error.clone())).await,
                 None => self.job(job, &mut broken).await,
             };
-            tells.push(outcome.1);
+            tells.push(ran.tell);
             next = match tells.len() {
                 BATCH_MAX => None,
                 _ => jobs.try_recv().ok(),
@@ -198,24 +204,27 @@ impl Work {
     }
 
     /// One job in its savepoint. `broken` is set if the transaction cannot go on.
-    async fn job(&mut self, job: Job, broken: &mut Option<StoreError>) -> (bool, Tell) {
+    async fn job(&mut self, job: Job, broken: &mut Option<StoreError>) -> Ran {
         if let Err(error) = execute(&mut self.tx, "SAVEPOINT job").await {
             *broken = Some(error.clone());
             return job(Err(error)).await;
         }
         let (changed, cached) = (self.tx.changed, self.tx.cache.len());
-        let (went_well, tell) = job(Ok(&mut self.tx)).await;
+        let ran = job(Ok(&mut self.tx)).await;
         let mut end = Ok(());
-        if !went_well {
+        if let Some(cause) = &ran.failed {
             self.tx.changed = changed;
             self.tx.cache.truncate(cached);
-            end = execute(&mut self.tx, "ROLLBACK TO job").await;
+            // After some errors, such as a full disk, SQLite ends the whole transaction itself: then
+            // the cause of that is the cause for all.
+            let back = execute(&mut self.tx, "ROLLBACK TO job").await;
+            end = back.map_err(|_| cause.clone());
         }
         if end.is_ok() {
             end = execute(&mut self.tx, "RELEASE job").await;
         }
         *broken = end.err();
-        (went_well, tell)
+        ran
     }
 
     /// Writes what was put off, and the transaction. Gives the new revision, if there is one.

@@ -1,4 +1,4 @@
-//! From asynchronous HTTP to plain readers: one small runtime for a whole pack.
+//! From asynchronous HTTP to plain calls and readers: one small runtime for a whole command.
 
 use std::future::Future;
 use std::io::{self, Read};

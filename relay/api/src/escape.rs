@@ -3,8 +3,9 @@
 //! A log line or a version label that holds an escape sequence could move the cursor, forge
 //! lines, or retitle the terminal of whoever reads it.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use core::fmt::Write as _;
 
 /// Most bytes of a short text: a name, a message.
 const TEXT_BYTES_MAX: usize = 2 << 10;
@@ -12,18 +13,18 @@ const TEXT_BYTES_MAX: usize = 2 << 10;
 const LOG_BYTES_MAX: usize = 16 << 10;
 
 /// A short text: control characters become `\n`, `\t`, `\u{1b}`; too much is cut off.
-pub(crate) fn text(from: &str) -> Cow<'_, str> {
+pub fn text(from: &str) -> Cow<'_, str> {
     escaped(from, TEXT_BYTES_MAX, false)
 }
 
 /// A line of a log: as [`text`], but tabs stay, and it may be longer.
-pub(crate) fn log_line(from: &str) -> Cow<'_, str> {
+pub fn log_line(from: &str) -> Cow<'_, str> {
     escaped(from, LOG_BYTES_MAX, true)
 }
 
 /// JSON as `serde_json` writes it, with the control characters escaped that JSON allows in a
 /// string and a terminal obeys (DEL, C1, text direction).
-pub(crate) fn json(from: &str) -> Cow<'_, str> {
+pub fn json(from: &str) -> Cow<'_, str> {
     if from.chars().all(|c| c == '\n' || !is_unsafe(c)) {
         return from.into();
     }
@@ -69,6 +70,13 @@ fn escape(c: char) -> impl Iterator<Item = char> {
     c.escape_default()
         .filter(move |_| short)
         .chain(c.escape_unicode().filter(move |_| !short))
+}
+
+/// Cuts a text to at most so many bytes, between two characters.
+pub fn cut(text: &mut String, bytes_max: usize) {
+    let mut ends = (0..=bytes_max.min(text.len())).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
 }
 
 #[cfg(test)]
