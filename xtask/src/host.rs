@@ -51,9 +51,8 @@ const PACKAGES: &[Package] = &[
     part("iptables", "published ports"),
     program("minisign", "minisign", "the reference for our signatures"),
     part("netavark", "podman's networks"),
-    // By name: its program lies in /usr/sbin, which is not in everybody's search path.
-    part("nginx", "what the relay is measured beside"),
     program("npm", "npm", "Node-RED for the test images"),
+    program("openssl", "openssl", "certificates of the tests' own"),
     program("podman", "podman", "the first runtime"),
     part("python3-venv", "the cross compiler comes from PyPI"),
     program(

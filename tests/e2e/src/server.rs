@@ -4,13 +4,14 @@
 //! machine.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::process::{Background, Outcome};
+use crate::process::{Background, Outcome, run};
 use crate::{Relay, Sandbox};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -81,6 +82,44 @@ impl RelayServer {
     #[must_use]
     pub fn ca(&self) -> PathBuf {
         self.folder.join("ca/ca.pem")
+    }
+
+    /// Has its authority sign a certificate for another server on loopback: `cert.pem` and
+    /// `key.pem` in this folder.
+    ///
+    /// # Errors
+    /// When openssl is missing or fails.
+    pub fn sign_certificate(&self, folder: &Path) -> Result<()> {
+        let authority = self.folder.join("ca");
+        let names = folder.join("names");
+        fs::write(&names, "subjectAltName=IP:127.0.0.1,DNS:localhost\n")?;
+        let mut request = self.sandbox.command("openssl")?;
+        request
+            .args([
+                "req", "-new", "-newkey", "ec", "-nodes", "-subj", "/CN=test",
+            ])
+            .args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout"])
+            .arg(folder.join("key.pem"))
+            .arg("-out")
+            .arg(folder.join("request.pem"));
+        run(&mut request)?.ok()?;
+        let mut sign = self.sandbox.command("openssl")?;
+        sign.args(["x509", "-req", "-days", "2", "-in"])
+            .arg(folder.join("request.pem"))
+            .arg("-CA")
+            .arg(authority.join("ca.pem"))
+            .arg("-CAkey")
+            .arg(authority.join("ca.key"))
+            .arg("-CAserial")
+            .arg(folder.join("serial"))
+            .args(["-CAcreateserial", "-extfile"])
+            .arg(names)
+            .arg("-out")
+            .arg(folder.join("cert.pem"));
+        run(&mut sign)?.ok()?;
+        // Whatever user a server in a container runs as.
+        fs::set_permissions(folder.join("key.pem"), Permissions::from_mode(0o644))?;
+        Ok(())
     }
 
     /// Its `--data` folder.

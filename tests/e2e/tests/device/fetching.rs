@@ -146,29 +146,40 @@ fn a_disk_that_is_full_while_a_bundle_comes_in_is_waited_for() -> Result<()> {
 #[test]
 fn a_plain_web_server_can_hand_the_bundles_out() -> Result<()> {
     let bench = Bench::new()?;
-    let site = bench.sandbox.folder("cdn")?.join("site.conf");
-    fs::write(
-        &site,
-        "server { listen 127.0.0.1:8099; access_log /dev/stdout; location /b/ { alias /srv/b/; } }",
-    )?;
+    let cdn = bench.sandbox.folder("cdn")?;
     let fleet = Fleet::of(
         bench,
         &[
             "--log-format",
             "json",
             "--bundle-url",
-            "http://127.0.0.1:8099/b",
+            "https://127.0.0.1:8099/b",
         ],
+    )?;
+    // Its certificate comes from the authority that devices trust.
+    fleet.server.sign_certificate(&cdn)?;
+    fs::write(
+        cdn.join("site.conf"),
+        "server {
+           listen 127.0.0.1:8099 ssl;
+           ssl_certificate /cdn/cert.pem;
+           ssl_certificate_key /cdn/key.pem;
+           access_log /dev/stdout;
+           location /b/ { alias /srv/b/; }
+         }",
     )?;
     let podman = &fleet.bench.podman;
     podman.load(&test_images::nginx(test_images::Version::V1)?, "cdn")?;
     let mount = |from: PathBuf, to: &str| format!("--volume={}:{to}:ro", from.display());
-    let (bundles, site) = (
+    let mounts = [
         mount(fleet.server.data().join("bundles"), "/srv/b"),
-        mount(site, "/etc/nginx/conf.d/default.conf"),
-    );
-    let run = ["run", "--detach", "--network=host", "--name=cdn", &bundles];
-    podman.podman(&[&run[..], &[&site, "cdn"]].concat())?.ok()?;
+        mount(cdn.join("site.conf"), "/etc/nginx/conf.d/default.conf"),
+        mount(cdn, "/cdn"),
+    ];
+    let mut run = vec!["run", "--detach", "--network=host", "--name=cdn"];
+    run.extend(mounts.iter().map(String::as_str));
+    run.push("cdn");
+    podman.podman(&run)?.ok()?;
 
     let v1 = fleet.bench.pack(1, &with_nginx())?;
     fleet.server.publish(&v1)?;
