@@ -70,12 +70,25 @@ const PACKAGES: &[Package] = &[
 /// # Errors
 /// Names the packages to install by hand if apt-get or sudo will not do it.
 pub(crate) fn ensure_packages() -> Result<()> {
-    let missing = missing_packages()?;
+    ensure(PACKAGES)
+}
+
+/// Installs nginx, which only a bench needs: on Debian its installation starts a web server.
+///
+/// # Errors
+/// As [`ensure_packages`].
+pub(crate) fn ensure_nginx() -> Result<()> {
+    // By name: its program lies in /usr/sbin, which is not in everybody's search path.
+    ensure(&[part("nginx", "what the relay is measured beside")])
+}
+
+fn ensure(packages: &[Package]) -> Result<()> {
+    let missing = missing_of(packages)?;
     if missing.is_empty() {
         return Ok(());
     }
     eprintln!("installing Debian packages:");
-    for package in PACKAGES
+    for package in packages
         .iter()
         .filter(|package| missing.contains(&package.name))
     {
@@ -94,8 +107,12 @@ pub(crate) fn ensure_packages() -> Result<()> {
 /// # Errors
 /// If this is not a Debian system.
 pub(crate) fn missing_packages() -> Result<Vec<&'static str>> {
+    missing_of(PACKAGES)
+}
+
+fn missing_of(packages: &[Package]) -> Result<Vec<&'static str>> {
     let is_needed = |package: &&Package| !package.program.is_some_and(shell::is_installed);
-    let names: Vec<&str> = PACKAGES
+    let names: Vec<&str> = packages
         .iter()
         .filter(is_needed)
         .map(|package| package.name)

@@ -48,6 +48,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         return Err(Usage(format!("--seconds: 1 to {SECONDS_MAX}")).into());
     }
     host::ensure_packages()?;
+    host::ensure_nginx()?;
     let program = match &options.relay {
         Some(path) => path.clone(),
         None => ship()?,
