@@ -201,14 +201,19 @@ impl Engine {
     /// A state that cannot be made durable: whoever waits is told, what was staged is dropped if
     /// it can be, everything else stays as it is until the next start.
     async fn give_up(self: &Rc<Self>, app: &Rc<App>, before: &AppState, failed: &Failure) {
-        let Some(incoming) = before.incoming() else {
+        let awaited = match before.phase {
+            Phase::RollingBack { failed, .. } | Phase::Broken { failed, .. } => Some(failed),
+            Phase::Removing => before.current,
+            _ => before.incoming(),
+        };
+        let Some(generation) = awaited else {
             return;
         };
         app.tell(&Notice::Ended {
-            generation: incoming,
+            generation,
             result: Box::new(Err(failed.clone())),
         });
-        if let Phase::Staging { .. } = before.phase {
+        if let Phase::Staging { incoming, .. } = before.phase {
             *app.state.borrow_mut() = before.durable();
             self.discard(app, incoming).await;
         }

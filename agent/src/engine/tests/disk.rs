@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use runtime_shim::fake::Fault;
 
-use super::bench::{Bench, Recipe};
+use super::bench::{Agent, Bench, Recipe, exec_health};
 use crate::api::Request;
 use crate::state::tests::{BadDisk, Fate, Forgetful, Harm};
 use crate::state::vfs::{RealVfs, Vfs};
@@ -110,6 +110,42 @@ fn a_state_that_cannot_be_written_is_read_only_and_what_runs_goes_on() {
     assert!(bench.fake.crash("shop", "web", 1));
     agent.pass_ms(10_000);
     assert_eq!(bench.running().len(), 2, "still supervised");
+}
+
+/// Version 1 runs; then the disk fails for good at the n-th operation of what is done to it. Says
+/// whether that was reached. What is done gives its answer, or the bench is stuck.
+fn answered_with(nth: u64, done: impl FnOnce(&Bench, &Agent)) -> bool {
+    let fate = Rc::new(Fate::default());
+    let mut bench = Bench::new();
+    bench.vfs = Rc::new(BadDisk(Rc::clone(&fate), Rc::new(RealVfs)));
+    let agent = bench.daemon();
+    agent.apply(&Recipe::new(1).build(&bench)).unwrap();
+    fate.at.set(fate.count.get() + nth);
+    fate.harm.set(Some(Harm::Forever(io::ErrorKind::Other)));
+    done(&bench, &agent);
+    fate.fired.get() > 0
+}
+
+#[test]
+fn whoever_waits_is_answered_though_the_end_cannot_be_written() {
+    let mut nth = 1;
+    while answered_with(nth, |bench, agent| {
+        let two = Recipe::new(2).edit(|m| m.services[0].health = Some(exec_health()));
+        let sick = bench.fake.service("shop", "web").generation(2);
+        sick.exec(1, "broken");
+        assert_ne!(agent.apply_code(&two.build(bench)), 0, "at {nth}");
+    }) {
+        nth += 1;
+    }
+    assert!(nth > 30, "only {nth} operations: no rollback");
+    let mut nth = 1;
+    while answered_with(nth, |_, agent| {
+        // It may also be done, if what fails is only told.
+        let _ = agent.ask(Request::Remove { app: "shop".into() });
+    }) {
+        nth += 1;
+    }
+    assert!(nth > 5, "only {nth} operations: nothing is removed");
 }
 
 #[test]
