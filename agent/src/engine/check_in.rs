@@ -14,7 +14,7 @@ use smol::future::or;
 
 use super::Engine;
 use super::app::App;
-use super::link::values_of;
+use super::link::{NOT_ENROLLED, values_of};
 use crate::relay::RemoteError;
 use crate::state::{LinkRecord, Wait};
 
@@ -48,6 +48,9 @@ impl Engine {
     pub(super) fn begin_to_speak(self: &Rc<Self>) {
         let mut task = self.link.task.borrow_mut();
         if task.is_none() {
+            if self.lacks_enrolment() {
+                log::warn!("relay={} cause={NOT_ENROLLED}", self.relay_url());
+            }
             *task = Some(self.executor.spawn(Rc::clone(self).speak()));
         }
     }
@@ -103,13 +106,21 @@ impl Engine {
         }
     }
 
-    /// The first check-in after a start: soon, and not at once for a fleet whose power is back.
+    /// The first check-in after a start: soon, and not at once for a fleet whose power is back. A
+    /// device that was enrolled while no agent ran has somebody before it who waits.
     fn first(&self) -> Next {
         let (now_s, random) = (self.host.now_s(), self.host.random());
         let wait = self.link.look(|record| record.wait).flatten();
         let left_ms = wait.map_or(0, |wait| wait.left_s(now_s) * 1_000);
+        // 0 is never one (clause D31): nothing was answered since the enrolment.
+        let new = self.link.look(|record| record.revision == 0) == Some(true);
+        let spread_ms = if new {
+            0
+        } else {
+            first_ms(self.interval_s(), random)
+        };
         Next {
-            at_ms: self.host.now_ms() + left_ms.max(first_ms(self.interval_s(), random)),
+            at_ms: self.host.now_ms() + left_ms.max(spread_ms),
             hasten: false,
         }
     }

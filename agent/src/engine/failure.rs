@@ -209,7 +209,8 @@ pub(crate) fn enroll(error: &RemoteError) -> Failure {
         ),
         RemoteError::Certificate(_) => (
             exit::FAILURE,
-            "If the relay has an authority of its own, pass its certificate: --relay-ca ca.pem.",
+            "Use the host name that the certificate is for; if the relay has an authority of its own, \
+             pass that one's certificate: --relay-ca ca.pem.",
         ),
         RemoteError::Refused {
             status, code, hint, ..

@@ -23,6 +23,10 @@ use crate::state::vfs::Vfs;
 use crate::state::{LinkFile, LinkRecord};
 use crate::time::to_rfc3339;
 
+/// What is said of a relay that is configured and nothing more.
+pub(super) const NOT_ENROLLED: &str =
+    "this device is not enrolled there: `agent enroll URL --token T`";
+
 /// The tie to a relay.
 pub(crate) struct Link {
     file: LinkFile,
@@ -223,6 +227,12 @@ impl Engine {
         self.link.look(find).flatten()
     }
 
+    /// Whether a relay is configured that this device does not belong to: an address alone is no
+    /// enrolment.
+    pub(super) fn lacks_enrolment(&self) -> bool {
+        self.config.relay.is_some() && !self.is_enrolled()
+    }
+
     /// The relay, for `status`.
     pub(super) fn relay_view(&self) -> RelayView {
         let record = self.link.record();
@@ -230,11 +240,12 @@ impl Engine {
         let stored = record.as_ref().map(|record| record.url.clone());
         let contact = self.link.contact.get();
         let contact = contact.or(record.and_then(|record| record.last_contact));
+        let not_enrolled = self.lacks_enrolment().then(|| NOT_ENROLLED.to_owned());
         RelayView {
             url: url.or(stored),
             last_contact: contact.map(to_rfc3339),
             reports_waiting: u32::try_from(self.reports.count()).unwrap_or(u32::MAX),
-            error: self.link.trouble.borrow().clone(),
+            error: self.link.trouble.borrow().clone().or(not_enrolled),
         }
     }
 

@@ -88,7 +88,8 @@ struct Show {
 /// Sets and takes away labels
 ///
 /// They win over those of the device's configuration and of its token, which come back when they
-/// are taken away. Running rollouts are not changed by it.
+/// are taken away. A rollout that means the device now brings it its release; one that no longer means
+/// it goes on there.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:

@@ -102,6 +102,34 @@ fn an_enrolled_device_checks_in_at_once_and_in_each_interval() {
 }
 
 #[test]
+fn a_device_that_was_enrolled_while_no_agent_ran_checks_in_at_once() {
+    let mut bench = Bench::new();
+    let relay = FakeRelay::new(&mut bench);
+    let one_shot = bench.agent(super::super::Mode::OneShot);
+    FakeRelay::enroll(&one_shot).unwrap();
+    one_shot.stop();
+    let agent = bench.daemon();
+    agent.pass_ms(1);
+    assert_eq!(relay.asked(), 1);
+}
+
+#[test]
+fn an_address_without_an_enrolment_is_said_to_be_none() {
+    let mut bench = Bench::new();
+    let relay = FakeRelay::new(&mut bench);
+    bench.config.relay = Some("https://relay.example".into());
+    let agent = bench.daemon();
+    agent.pass_ms(HOUR_MS);
+    assert_eq!(relay.asked(), 0);
+    let error = status(&agent).relay.error.unwrap();
+    assert!(error.contains("agent enroll URL"), "{error}");
+    assert_eq!(doctor(&agent).result, "warning");
+    FakeRelay::enroll(&agent).unwrap();
+    agent.pass_ms(1);
+    assert_eq!(status(&agent).relay.error, None);
+}
+
+#[test]
 fn what_the_relay_names_is_installed_and_told() {
     let (bench, relay, agent) = enrolled();
     relay.wants(1, 1, &Recipe::new(1).build(&bench));
