@@ -87,9 +87,9 @@ struct Show {
 
 /// Sets and takes away labels
 ///
-/// They win over those of the device's configuration and of its token, which come back when they
-/// are taken away. A rollout that means the device now brings it its release; one that no longer means
-/// it goes on there.
+/// They win over those of the device's configuration and of its token. Taking one away takes the
+/// token's away, too; one of the configuration comes back. A rollout that means the device now
+/// brings it its release; one that no longer means it goes on there.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:

@@ -11,6 +11,7 @@ use relay_api::escape;
 
 use crate::client::{ClientError, Kind};
 use crate::pack::PackError;
+use crate::serve::ServeError;
 
 /// Why a command failed, in words; the last stop of every error.
 #[derive(Debug)]
@@ -89,6 +90,16 @@ impl fmt::Display for Failure {
             write!(f, "\nhint: {hint}")?;
         }
         Ok(())
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        let failure = Self::new(&error);
+        match error.hint() {
+            "" => failure,
+            hint => failure.hint(hint),
+        }
     }
 }
 

@@ -42,12 +42,6 @@ impl Args {
         };
         let settings = file.and_then(|file| self.given.or(file).settle());
         let settings = settings.map_err(|error| Failure::usage(&error).hint(error.hint()))?;
-        serve::run(&settings).map_err(|error| {
-            let failure = Failure::new(&error);
-            match error.hint() {
-                "" => failure,
-                hint => failure.hint(hint),
-            }
-        })
+        Ok(serve::run(&settings)?)
     }
 }

@@ -1,5 +1,7 @@
 //! `relay token`
 
+mod recover;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,7 +12,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::remote::{ENVIRONMENT, Remote, labels};
-use super::screen::Look;
+use super::screen::{Look, Screen};
 use super::table::{Column, cut, table, whole};
 use super::time;
 use crate::client::Client;
@@ -33,6 +35,7 @@ enum Command {
     /// Lists all tokens: those for devices as enroll/N, those of operators as operator/N
     List,
     Revoke(Revoke),
+    Recover(recover::Recover),
 }
 
 /// Makes a token that enrols one device, and prints it
@@ -135,71 +138,89 @@ struct Tokens {
 
 impl Args {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let (client, screen) = self.remote.open()?;
+        let remote = self.remote;
         match self.command {
-            Command::Enroll(args) => {
-                let new = NewEnrollToken {
-                    labels: args
-                        .labels
-                        .into_iter()
-                        .map(|(name, value)| (name.into(), value.into()))
-                        .collect(),
-                    ttl_s: args.ttl,
-                };
-                let made: EnrollToken = client.send(Method::POST, &["enroll-tokens"], &new)?;
-                let secret = made.token.clone().unwrap_or_default();
-                screen.show(&made, |_| format!("{secret}\n"))?;
-                // Whoever captures the token does not find it in a log of standard error.
-                let shown = if screen.terminal() && !screen.json() {
-                    secret
-                } else {
-                    "TOKEN".to_string()
-                };
-                let ca = match (self.remote.authority_file(), client.has_authority()) {
-                    (Some(path), _) => format!(" --relay-ca {}", path.display()),
-                    (None, true) => " --relay-ca CA.pem".to_string(),
-                    (None, false) => String::new(),
-                };
-                screen.note(&format!(
-                    "enroll/{}: good for one device, until {}. On the device:\n  agent enroll {} --token {shown}{ca}",
-                    made.id,
-                    made.expires_at,
-                    client.url()
-                ));
-                Ok(())
-            }
-            Command::Create(args) => {
-                let new = NewToken {
-                    name: args.name,
-                    ttl_s: args.ttl,
-                };
-                let made: Token = client.send(Method::POST, &["tokens"], &new)?;
-                screen.show(&made, |_| {
-                    format!("{}\n", made.token.as_deref().unwrap_or_default())
-                })?;
-                screen.note(&format!(
-                    "operator/{}: {} can use it until {} with `relay login {}`.",
-                    made.id,
-                    relay_api::escape::text(&made.name),
-                    made.expires_at,
-                    client.url()
-                ));
-                Ok(())
-            }
-            Command::List => {
-                let tokens = Tokens {
-                    enroll: client.get(&["enroll-tokens"], &[])?,
-                    operator: client.get(&["tokens"], &[])?,
-                };
-                screen.show(&tokens, |look| text(&tokens, look))
-            }
+            Command::Enroll(args) => args.run(&remote),
+            Command::Create(args) => args.run(&remote),
+            Command::List => list(&remote),
             Command::Revoke(args) => {
+                let (client, screen) = remote.open()?;
                 revoke(&client, args.id)?;
                 screen.note(&format!("Revoked {}.", args.id));
                 Ok(())
             }
+            Command::Recover(args) => args.run(&remote.screen()),
         }
     }
+}
+
+impl Enroll {
+    fn run(self, remote: &Remote) -> Result<(), Failure> {
+        let (client, screen) = remote.open()?;
+        let labels = self.labels.into_iter();
+        let new = NewEnrollToken {
+            labels: labels
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            ttl_s: self.ttl,
+        };
+        let made: EnrollToken = client.send(Method::POST, &["enroll-tokens"], &new)?;
+        let secret = made.token.clone().unwrap_or_default();
+        screen.show(&made, |_| format!("{secret}\n"))?;
+        // Whoever captures the token does not find it in a log of standard error.
+        let shown = if screen.terminal() && !screen.json() {
+            secret
+        } else {
+            "TOKEN".to_string()
+        };
+        let ca = match (remote.authority_file(), client.has_authority()) {
+            (Some(path), _) => format!(" --relay-ca {}", path.display()),
+            (None, true) => " --relay-ca CA.pem".to_string(),
+            (None, false) => String::new(),
+        };
+        screen.note(&format!(
+            "enroll/{}: good for one device, until {}. On the device:\n  agent enroll {} --token {shown}{ca}",
+            made.id,
+            made.expires_at,
+            client.url()
+        ));
+        Ok(())
+    }
+}
+
+impl Create {
+    fn run(self, remote: &Remote) -> Result<(), Failure> {
+        let (client, screen) = remote.open()?;
+        let new = NewToken {
+            name: self.name,
+            ttl_s: self.ttl,
+        };
+        let made: Token = client.send(Method::POST, &["tokens"], &new)?;
+        show(&screen, &made, client.url())
+    }
+}
+
+/// An operator's token that was made: alone on standard output, and beside it what to do with it.
+fn show(screen: &Screen, made: &Token, url: impl fmt::Display) -> Result<(), Failure> {
+    screen.show(made, |_| {
+        format!("{}\n", made.token.as_deref().unwrap_or_default())
+    })?;
+    screen.note(&format!(
+        "operator/{}: {} can use it until {} with `relay login {url}`.",
+        made.id,
+        relay_api::escape::text(&made.name),
+        made.expires_at,
+    ));
+    Ok(())
+}
+
+fn list(remote: &Remote) -> Result<(), Failure> {
+    let (client, screen) = remote.open()?;
+    let tokens = Tokens {
+        enroll: client.get(&["enroll-tokens"], &[])?,
+        operator: client.get(&["tokens"], &[])?,
+    };
+    screen.show(&tokens, |look| text(&tokens, look))
 }
 
 fn revoke(client: &Client, id: TokenId) -> Result<(), Failure> {

@@ -12,7 +12,7 @@ use super::limits::AUDIT_DETAIL_BYTES_MAX;
 pub(crate) struct By {
     /// An operator's name, `device ID`, `relay`, or `nobody` if it did not say.
     pub(crate) who: String,
-    /// The address of the peer; empty for the relay itself.
+    /// The address of the peer; empty for the relay itself, or `data folder`.
     pub(crate) from: String,
 }
 
@@ -46,6 +46,14 @@ impl By {
         Self {
             who: "relay".to_string(),
             from: String::new(),
+        }
+    }
+
+    /// Somebody on the relay's own machine, who needs no token: the data folder is theirs.
+    pub(crate) fn data_folder() -> Self {
+        Self {
+            from: "data folder".to_string(),
+            ..Self::relay()
         }
     }
 }

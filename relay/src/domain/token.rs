@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bundle::Digest;
 
-use super::limits::TTL_S_MAX;
+use super::limits::{TOKEN_NAME_BYTES_MAX, TTL_S_MAX};
 
 /// Random bytes in a token: nobody guesses 256 bits.
 pub(crate) const SECRET_BYTES: usize = 32;
@@ -107,6 +107,36 @@ pub(crate) fn expires_at(now: u64, ttl_s: u64) -> Result<u64, TtlError> {
     }
 }
 
+/// Why an operator's token cannot be called so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NameError;
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a token's name has 1 to {TOKEN_NAME_BYTES_MAX} bytes without control characters, and \
+             is not \"relay\", \"nobody\" or \"device …\""
+        )
+    }
+}
+
+impl std::error::Error for NameError {}
+
+/// A name that stands in tables and in the audit log without breaking them, and that nobody takes
+/// for a device or the relay.
+///
+/// # Errors
+/// [`NameError`] for any other.
+pub(crate) fn name(name: String) -> Result<String, NameError> {
+    let reserved = matches!(name.as_str(), "relay" | "nobody") || name.starts_with("device ");
+    let fits = (1..=TOKEN_NAME_BYTES_MAX).contains(&name.len())
+        && name.trim() == name
+        && !name.chars().any(char::is_control)
+        && !reserved;
+    if fits { Ok(name) } else { Err(NameError) }
+}
+
 /// How a token stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -161,6 +191,23 @@ mod tests {
                 .as_str()
                 .starts_with("cop_AAAA")
         );
+    }
+
+    #[test]
+    fn names_that_forge_the_audit_log_are_refused() {
+        assert!(name("Ada (release team)".to_string()).is_ok());
+        for bad in [
+            "",
+            " ada",
+            "device pump-7",
+            "relay",
+            "nobody",
+            "a\nb",
+            "a\x1b[31m",
+            &"x".repeat(129),
+        ] {
+            assert!(name(bad.to_string()).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

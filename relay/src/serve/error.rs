@@ -25,6 +25,8 @@ pub(crate) enum ServeError {
     },
     /// Another relay serves the data folder.
     InUse(PathBuf),
+    /// No relay has ever served the folder.
+    NoRelay(PathBuf),
     /// The address cannot be listened on.
     Listen {
         /// Which.
@@ -59,7 +61,8 @@ impl ServeError {
             Self::Io { .. } => {
                 "check that the relay's user may write there, and that there is room"
             }
-            Self::InUse(_) => "end it first, or give this one another --data",
+            Self::InUse(_) => "end it first, or name another folder with --data",
+            Self::NoRelay(_) => "name the folder that `relay serve --data` has",
             Self::Listen { error, .. } => match error.kind() {
                 io::ErrorKind::AddrInUse => "another program listens there: choose another port",
                 io::ErrorKind::PermissionDenied => {
@@ -80,6 +83,7 @@ impl fmt::Display for ServeError {
         match self {
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
             Self::InUse(path) => write!(f, "another relay serves {}", path.display()),
+            Self::NoRelay(path) => write!(f, "{} has no relay's data", path.display()),
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
             Self::Tls(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),

@@ -11,6 +11,7 @@ mod listen;
 mod log;
 mod notify;
 mod open;
+mod recover;
 mod settings;
 mod stall;
 mod tls;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub(crate) use error::ServeError;
+pub(crate) use recover::recover;
 pub(crate) use settings::{Given, Settings};
 
 use self::settings::Tls;

@@ -28,6 +28,9 @@ use crate::store::Store;
 use crate::store::folder::BundleFolder;
 use crate::store::sqlite::SqliteStore;
 
+/// The database's file in the data folder.
+pub(super) const DATABASE: &str = "relay.db";
+
 /// Opens, or makes, the data folder.
 ///
 /// # Errors
@@ -46,7 +49,7 @@ pub(super) async fn open(
     let trust = trust.transpose().map_err(ServeError::Keys)?;
     // Before anything is opened, and so before anything half-done is removed.
     let lock = Lock::take(data)?;
-    let database = data.join("relay.db");
+    let database = data.join(DATABASE);
     own(&database)?;
     let store = SqliteStore::open(&database).await?;
     let folder = BundleFolder::open(data, trust, settings.bundle_bytes_max)?;
@@ -85,7 +88,9 @@ fn own(database: &Path) -> Result<(), ServeError> {
 pub(super) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 impl Lock {
-    fn take(data: &Path) -> Result<Self, ServeError> {
+    /// # Errors
+    /// [`ServeError::InUse`] while another process has it.
+    pub(super) fn take(data: &Path) -> Result<Self, ServeError> {
         let path = data.join("lock");
         let mut options = File::options();
         options.write(true).create(true).truncate(false);

@@ -1,44 +1,31 @@
-//! A relay that ends with the test.
+//! A relay with an operator beside it.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Output, Stdio};
+use std::sync::Arc;
 
+use crate::device::Device;
 use crate::image::image;
 use crate::run::{Place, Said, said};
+use crate::server::Server;
 
-/// A relay with a CA of its own, and an operator beside it.
+/// A relay with a CA of its own, which ends with the test, and an operator beside it.
 pub(crate) struct Relay {
-    pub(crate) place: Place,
+    pub(crate) place: Arc<Place>,
     pub(crate) url: String,
-    process: Child,
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.stop();
-    }
+    server: Option<Server>,
 }
 
 impl Relay {
     /// Starts one; nobody is logged in.
     pub(crate) fn start() -> Self {
-        let place = Place::new();
-        let mut command = place.command(&["serve", "--data", "data", "--listen", "127.0.0.1:0"]);
-        command.args(["--dev-ca", "ca", "--admin-token-file", "admin.token"]);
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut process = command.spawn().unwrap();
-        let mut line = String::new();
-        let mut out = BufReader::new(process.stdout.take().unwrap());
-        out.read_line(&mut line).unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("relay listens on ")
-            .unwrap()
-            .into();
+        Self::of(Server::start(&[]))
+    }
+
+    fn of(server: Server) -> Self {
         Self {
-            place,
-            url,
-            process,
+            place: Arc::clone(&server.place),
+            url: server.url.clone(),
+            server: Some(server),
         }
     }
 
@@ -65,6 +52,17 @@ impl Relay {
         serde_json::from_str(&said.ok()).unwrap()
     }
 
+    /// Begins a command that stays; the function waits for its end.
+    pub(crate) fn begin(&self, arguments: &[&str]) -> impl FnOnce() -> Said {
+        let mut command = self.place.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        move || {
+            let output: Output = child.wait_with_output().unwrap();
+            output.into()
+        }
+    }
+
     /// Packs `out.bin`: kiosk 1.0 for amd64.
     pub(crate) fn pack(&self) {
         let web = format!("web={}", self.place.archive("web.tar", &image("web")));
@@ -79,8 +77,34 @@ impl Relay {
         said(&mut command)
     }
 
+    /// A device of site=harbour, enrolled with a token of `relay token enroll`; as it says that it
+    /// is after `change`.
+    pub(crate) async fn device(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut relay_api::device::DeviceFacts),
+    ) -> Device {
+        let token = self.run(&["token", "enroll", "--label", "site=harbour"]);
+        let server = self.server.as_ref().unwrap();
+        let device = Device::new(server, id);
+        let mut asked = device.enroll_request(token.ok().trim());
+        change(&mut asked.facts);
+        device.enroll_as(&asked).await.ok(200);
+        device
+    }
+
+    /// What the relay has logged.
+    pub(crate) fn log(&self) -> String {
+        self.server.as_ref().unwrap().log()
+    }
+
+    /// Ends it as `kill -9` does.
     pub(crate) fn stop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.server = None;
+    }
+
+    /// Starts it again, on another port.
+    pub(crate) fn again(self) -> Self {
+        Self::of(Server::start_in(Arc::clone(&self.place), &[]))
     }
 }

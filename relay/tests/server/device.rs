@@ -176,6 +176,11 @@ impl Device {
         self.try_enroll(token).await.unwrap()
     }
 
+    /// Enrols with a request of the test's.
+    pub(crate) async fn enroll_as(&self, request: &EnrollRequest) -> Answered {
+        self.ask(Method::POST, PATH_ENROLL, encode(request)).await
+    }
+
     /// Enrols, if nothing breaks on the way.
     pub(crate) async fn try_enroll(&self, token: &str) -> reqwest::Result<Answered> {
         let body = encode(&self.enroll_request(token));

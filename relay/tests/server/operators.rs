@@ -224,9 +224,7 @@ async fn a_release_that_does_not_fit_names_the_devices() {
     let device = Device::new(&server, "pump-7");
     let mut asked = device.enroll_request(&operator.enroll_token().await);
     asked.facts.arch = bundle::Arch::Arm64;
-    let body = relay_api::device::encode(&asked);
-    let path = relay_api::device::PATH_ENROLL;
-    device.ask(Method::POST, path, body).await.ok(200);
+    device.enroll_as(&asked).await.ok(200);
     let asked = json!({"app": "kiosk", "version": "1.0", "to": "all"});
     let refused = operator.post("/api/v1/rollouts", &asked).await;
     assert_eq!(refused.refused(409), "unfit");

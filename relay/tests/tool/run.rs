@@ -119,17 +119,18 @@ impl Place {
     }
 }
 
-pub(crate) fn said(command: &mut Command) -> Said {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
-    Said {
-        code: status.code().unwrap(),
-        out: String::from_utf8(stdout).unwrap(),
-        err: String::from_utf8(stderr).unwrap(),
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
     }
+}
+
+pub(crate) fn said(command: &mut Command) -> Said {
+    command.output().unwrap().into()
 }
 
 /// Runs stock minisign, if it is there.
