@@ -244,6 +244,16 @@ fn finish(tell: &Teller, cast: Cast, keep: bool) -> Result<()> {
             agent.display(),
             socket.display()
         ));
+        if let Some(server) = &cast.server {
+            tell.say("And the relay:");
+            tell.command(&format!(
+                "CORACLE_RELAY_URL={} CORACLE_RELAY_CA={} CORACLE_TOKEN={} {} devices",
+                server.url(),
+                server.ca().display(),
+                server.admin_token()?,
+                e2e::binary("relay")?.display()
+            ));
+        }
         tell.say(&format!(
             "Everything is in {}; the next demo clears it away.",
             cast.sandbox.path().display()

@@ -52,7 +52,8 @@ fn status_has_the_fields_that_scripts_rely_on() -> Result<()> {
         status["device"],
         json!({"id": "device-1", "labels": {"site": "harbour"}})
     );
-    assert_eq!(status["relay"], json!({"url": null, "last_contact": null}));
+    let no_relay = json!({"url": null, "last_contact": null, "reports_waiting": 0, "error": null});
+    assert_eq!(status["relay"], no_relay);
     let app = &status["apps"][0];
     let expected = [
         "app",
