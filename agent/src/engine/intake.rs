@@ -1,4 +1,5 @@
-//! Bytes from the network into a spool file: each at its place, each piece hashed when it is whole.
+//! Bytes from the network into a spool file: each at its place, each piece hashed when it is whole
+//! (clause D43).
 //!
 //! Runs where it may block. Made durable every 4 MiB and at the end of each request: a power cut
 //! loses at most that much, and flash is written once. What is there after a cut is hashed before

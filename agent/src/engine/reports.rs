@@ -14,9 +14,10 @@ use super::Engine;
 use crate::relay::{RemoteError, SharedRemote};
 use crate::state::Importance;
 
-/// Most events of one service in an hour, exits and changes of health together. A crash loop
-/// restarts up to 200 times in its first hour: each report would be a write to flash and a request,
-/// and after a few of them another one says nothing new. The check-in has the count of restarts.
+/// Most events of one service in an hour, exits and changes of health together (clause D55). A
+/// crash loop restarts up to 200 times in its first hour: each report would be a write to flash and
+/// a request, and after a few of them another one says nothing new. The check-in has the count of
+/// restarts.
 pub(super) const EVENTS_PER_HOUR_MAX: u32 = 6;
 const HOUR_MS: u64 = 3_600_000;
 

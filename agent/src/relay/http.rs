@@ -370,7 +370,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An HTTP client: few connections, small buffers, no redirects, every wait bounded.
+/// An HTTP client: few connections, small buffers, no redirects (clause D7), every wait bounded.
 fn agent(
     limits: Limits,
     proxy: Option<ureq::Proxy>,

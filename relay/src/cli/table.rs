@@ -39,7 +39,7 @@ pub(crate) fn table(
 ) -> String {
     let rows: Vec<Vec<String>> = rows
         .iter()
-        .map(|row| row.iter().map(cell).collect())
+        .map(|row| row.iter().map(|text| cell(text)).collect())
         .collect();
     let mut widths: Vec<usize> = columns
         .iter()
@@ -85,7 +85,7 @@ fn shrink(widths: &mut [usize], columns: &[Column], room: usize) {
     }
 }
 
-fn cell(text: &String) -> String {
+fn cell(text: &str) -> String {
     if text.is_empty() {
         "-".to_string()
     } else {

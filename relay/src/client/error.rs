@@ -50,7 +50,7 @@ pub(crate) enum ClientError {
         /// The relay.
         url: RelayUrl,
         /// Why not.
-        error: rustls::CertificateError,
+        error: Box<rustls::CertificateError>,
     },
     /// The relay said no.
     Refused {
@@ -102,7 +102,10 @@ impl ClientError {
     pub(super) fn unreachable(url: &RelayUrl, error: reqwest::Error) -> Self {
         let url = url.clone();
         match certificate_error(&error) {
-            Some(error) => Self::Certificate { url, error },
+            Some(error) => Self::Certificate {
+                url,
+                error: Box::new(error),
+            },
             None => Self::Unreachable { url, error },
         }
     }
