@@ -324,7 +324,11 @@ fn an_answer_of_another_protocol_is_garbage() {
         ("x", false),
     ] {
         let (_server, client) = plain(Box::new(move |_, peer| {
-            let body = encode(&answer());
+            let mut body = encode(&answer());
+            if version == "2" {
+                // What a newer relay adds at the end is left (D3).
+                body.extend([1, 2, 3]);
+            }
             let text = format!(
                 "HTTP/1.1 200 OK\r\n{HEADER_PROTOCOL}: {version}\r\n{HEADER_CHALLENGE}: c\r\n\
                  content-length: {}\r\n\r\n",
