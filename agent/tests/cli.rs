@@ -124,6 +124,54 @@ fn exit_codes_without_a_daemon() {
     }
 }
 
+/// The token comes from each of its three places: where it is there, the address is what fails.
+#[test]
+fn an_enrolment_with_a_wrong_address_or_without_a_token_says_what_to_do() {
+    let place = Place::new();
+    let enroll = |url: &str, rest: &[&str], environment: Option<&str>, input: &str| {
+        let mut agent = place.agent(&[&["enroll", url], rest].concat());
+        if let Some(token) = environment {
+            agent.env("CORACLE_ENROLL_TOKEN", token);
+        }
+        let mut child = agent.stdin(Stdio::piped()).spawn().unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let secret = "cet_9c1d4711";
+    let (given, piped) = (["--token", secret], ["--token-file", "-"]);
+    let nobody = "https://127.0.0.1:1";
+    for (url, rest, environment, input, code, said) in [
+        ("relay.example:8443", &given[..], None, "", 2, "an address"),
+        ("relay.example", &given, None, "", 2, "an address"),
+        ("https://", &given, None, "", 2, "an address"),
+        ("ftp://relay.example", &given, None, "", 2, "an address"),
+        ("https://u:p@relay.example", &given, None, "", 2, "password"),
+        ("http://192.0.2.1", &given, None, "", 2, "with https"),
+        (nobody, &given, None, "", 13, "the token is still good"),
+        (nobody, &[], Some(secret), "", 13, "the token is still good"),
+        (nobody, &piped, None, "cet_9c1d4711\n", 13, "is still good"),
+        (nobody, &piped, None, "\n", 2, "the token is empty"),
+        (nobody, &[], None, "", 2, "CORACLE_ENROLL_TOKEN"),
+        (nobody, &[], Some(""), "", 2, "CORACLE_ENROLL_TOKEN"),
+    ] {
+        let output = enroll(url, rest, environment, input);
+        let words = err(&output);
+        let place = format!("{url} {rest:?} {environment:?} {input:?}: {words}");
+        assert_eq!(output.status.code(), Some(code), "{place}");
+        assert!(words.contains(said), "{place}");
+        assert!(!words.contains("9c1d4711"), "{place}");
+    }
+    // It belongs to no relay after all that.
+    let status = place.run(&["status", "--json"]);
+    let status: Value = serde_json::from_str(&out(&status)).unwrap();
+    assert_eq!(status["relay"]["url"], Value::Null, "{status}");
+}
+
 #[test]
 fn json_alone_is_on_standard_output() {
     let place = Place::new();

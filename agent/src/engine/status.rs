@@ -78,7 +78,9 @@ impl Engine {
                 .map(|current| current.manifest().version.to_string()),
             seq: state.current.map(|current| current.seq),
             generation: state.current.map(|current| current.id.0),
-            state: phase_word(app_phase(&state, services_of(current.as_deref()))).to_owned(),
+            state: app_phase(&state, services_of(current.as_deref()))
+                .as_str()
+                .to_owned(),
             last_update: last.and_then(last_update),
             services: services.unwrap_or_default(),
             previous,
@@ -183,12 +185,7 @@ pub(crate) fn service_state(container: Option<&Container>, restarting: bool) -> 
 }
 
 fn container_state(container: Option<&Container>, restarting: bool) -> &'static str {
-    match service_state(container, restarting) {
-        ServiceState::Created => "created",
-        ServiceState::Running => "running",
-        ServiceState::Restarting => "restarting",
-        ServiceState::Exited => "exited",
-    }
+    service_state(container, restarting).as_str()
 }
 
 /// How many services a generation has, if it can be verified.
@@ -217,16 +214,6 @@ pub(crate) fn app_phase(state: &AppState, services: Option<usize>) -> AppPhase {
             },
         },
         _ => AppPhase::Updating,
-    }
-}
-
-fn phase_word(phase: AppPhase) -> &'static str {
-    match phase {
-        AppPhase::Running => "running",
-        AppPhase::Updating => "updating",
-        AppPhase::Trial => "trial",
-        AppPhase::Failed => "failed",
-        AppPhase::Stopped => "stopped",
     }
 }
 

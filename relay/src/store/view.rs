@@ -61,32 +61,16 @@ pub(super) fn app(
         seq: running.map(|running| running.seq),
         bundle: running.map(|running| running.bundle.to_string()),
         generation: running.map(|running| running.generation),
-        state: facts.map_or("pending", |facts| phase(facts.phase)).into(),
+        state: facts.map_or("pending", |facts| facts.phase.as_str()).into(),
         wanted,
         services: services.iter().map(service).collect(),
     }
 }
 
-const fn phase(phase: AppPhase) -> &'static str {
-    match phase {
-        AppPhase::Running => "running",
-        AppPhase::Updating => "updating",
-        AppPhase::Trial => "trial",
-        AppPhase::Failed => "failed",
-        AppPhase::Stopped => "stopped",
-    }
-}
-
 fn service(facts: &ServiceFacts) -> operator::DeviceService {
-    let state = match facts.state {
-        ServiceState::Created => "created",
-        ServiceState::Running => "running",
-        ServiceState::Restarting => "restarting",
-        ServiceState::Exited => "exited",
-    };
     operator::DeviceService {
         name: facts.service.to_string(),
-        state: state.to_string(),
+        state: facts.state.as_str().to_string(),
         healthy: facts.healthy,
         restarts: facts.restarts,
         image_id: facts.image.to_string(),

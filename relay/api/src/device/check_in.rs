@@ -84,6 +84,19 @@ pub enum AppPhase {
     Stopped,
 }
 
+impl AppPhase {
+    /// Its word, the same on the device and at the relay.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Updating => "updating",
+            Self::Trial => "trial",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// A service of an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceFacts {
@@ -110,6 +123,18 @@ pub enum ServiceState {
     Restarting,
     /// It has ended.
     Exited,
+}
+
+impl ServiceState {
+    /// Its word, the same on the device and at the relay.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Restarting => "restarting",
+            Self::Exited => "exited",
+        }
+    }
 }
 
 /// What the device shall run, and when it shall ask again.

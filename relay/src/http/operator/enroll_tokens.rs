@@ -57,14 +57,8 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, ApiError> {
     operator.on(&id);
     let number = input::number(&id, TOKEN)?;
-    match relay
-        .store
-        .revoke_enroll_token(number, &operator.by, now())
-        .await?
-    {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(input::unknown(TOKEN, id)),
-    }
+    let revoked = relay.store.revoke_enroll_token(number, &operator.by, now());
+    input::gone(revoked.await?, TOKEN, id)
 }
 
 const TOKEN: &str = "enrolment token";

@@ -5,6 +5,7 @@
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request};
+use axum::http::StatusCode;
 use bundle::{AppName, DeviceId};
 use serde::de::DeserializeOwned;
 
@@ -69,6 +70,20 @@ pub(super) fn number(text: &str, what: &str) -> Result<u64, ApiError> {
 pub(super) fn unknown(what: &str, id: impl std::fmt::Display) -> ApiError {
     let id = id.to_string();
     ApiError::NotFound(format!("there is no {what} {}", id.escape_debug()))
+}
+
+/// The answer to a `DELETE`, by whether there was such a thing.
+///
+/// # Errors
+/// [`ApiError::NotFound`].
+pub(super) fn gone(
+    was_there: bool,
+    what: &str,
+    id: impl std::fmt::Display,
+) -> Result<StatusCode, ApiError> {
+    was_there
+        .then_some(StatusCode::NO_CONTENT)
+        .ok_or_else(|| unknown(what, id))
 }
 
 /// The name of an app.
