@@ -14,6 +14,7 @@ use smol::future::or;
 
 use super::Engine;
 use super::app::App;
+use super::host::spawn;
 use super::link::values_of;
 use crate::relay::RemoteError;
 use crate::state::{LinkRecord, Wait};
@@ -48,7 +49,7 @@ impl Engine {
     pub(super) fn begin_to_speak(self: &Rc<Self>) {
         let mut task = self.link.task.borrow_mut();
         if task.is_none() {
-            *task = Some(self.executor.spawn(Rc::clone(self).speak()));
+            *task = Some(spawn(&self.executor, Rc::clone(self).speak()));
         }
     }
 
