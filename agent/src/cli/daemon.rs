@@ -13,7 +13,7 @@ use super::signals::Signals;
 use crate::api::{Failure, Reply, Request, Step, Update};
 use crate::config::Config;
 use crate::control::{Handler, Server};
-use crate::engine::{Engine, Mode};
+use crate::engine::{Engine, Mode, spawn};
 use crate::exit;
 use crate::notify::Notifier;
 use crate::render::{self, Style};
@@ -57,10 +57,12 @@ async fn serve(
         notifier: notifier.clone(),
     };
     let tasks = executor.clone();
-    let requests = executor.spawn(async move { server.serve(Rc::new(told), &tasks).await });
+    let requests = spawn(&executor, async move {
+        server.serve(Rc::new(told), &tasks).await
+    });
     let watchdog = notifier.watchdog().map(|every| {
         let notifier = notifier.clone();
-        executor.spawn(async move {
+        spawn(&executor, async move {
             loop {
                 notifier.alive();
                 Timer::after(every).await;
@@ -72,7 +74,7 @@ async fn serve(
     notifier.ready();
     notifier.status("Starting the apps");
     let (starting, when_started) = (engine.clone(), notifier.clone());
-    let start = executor.spawn(async move {
+    let start = spawn(&executor, async move {
         starting.start().await;
         when_started.status("Watching the apps");
     });

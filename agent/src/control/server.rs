@@ -21,6 +21,7 @@ use smol::{Async, LocalExecutor, Timer};
 use super::lines::Lines;
 use super::{CONNECTIONS_MAX, ControlError, FromClient, FromDaemon, Handler, line};
 use crate::api::{Failure, Reply, Update};
+use crate::engine::spawn;
 use crate::exit;
 
 /// Beyond so many bytes that a client has not taken yet, its request is not driven on.
@@ -100,16 +101,15 @@ impl Server {
                 }
             };
             let (handler, place) = (handler.clone(), Place::take(&open));
-            executor
-                .spawn(async move {
-                    match converse(stream, &*handler, place.is_some()).await {
-                        Ok(()) => {}
-                        Err(ControlError::Broken) => log::debug!("control: a client went away"),
-                        Err(e) => log::warn!("control: {e}"),
-                    }
-                    drop(place);
-                })
-                .detach();
+            let conversation = async move {
+                match converse(stream, &*handler, place.is_some()).await {
+                    Ok(()) => {}
+                    Err(ControlError::Broken) => log::debug!("control: a client went away"),
+                    Err(e) => log::warn!("control: {e}"),
+                }
+                drop(place);
+            };
+            spawn(executor, conversation).detach();
         }
     }
 }

@@ -14,6 +14,7 @@ use smol::channel::{Receiver, Sender};
 use super::Engine;
 use super::admit::Offer;
 use super::failure;
+use super::host::spawn;
 use super::supervise::Supervisor;
 use crate::api::{AppliedView, Failure, Progress, Step};
 
@@ -192,7 +193,7 @@ impl App {
         if task.is_none() {
             self.busy.set(true);
             let driver = Rc::clone(engine).drive(Rc::clone(self), first);
-            *task = Some(engine.executor.spawn(driver));
+            *task = Some(spawn(&engine.executor, driver));
         }
     }
 

@@ -14,6 +14,7 @@ use smol::future::or;
 
 use super::Engine;
 use super::app::App;
+use super::host::spawn;
 use super::link::{NOT_ENROLLED, values_of};
 use crate::relay::RemoteError;
 use crate::state::{LinkRecord, Wait};
@@ -51,7 +52,7 @@ impl Engine {
             if self.lacks_enrolment() {
                 log::warn!("relay={} cause={NOT_ENROLLED}", self.relay_url());
             }
-            *task = Some(self.executor.spawn(Rc::clone(self).speak()));
+            *task = Some(spawn(&self.executor, Rc::clone(self).speak()));
         }
     }
 

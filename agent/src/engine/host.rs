@@ -7,11 +7,22 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use smol::{LocalExecutor, Task};
 
 /// A future without lifetime or thread.
 pub(crate) type Later<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// Starts a task. All have one type, so the executor is compiled once.
+pub(crate) fn spawn(
+    executor: &LocalExecutor<'static>,
+    work: impl Future<Output = ()> + 'static,
+) -> Task<()> {
+    let work: Later<()> = Box::pin(work);
+    executor.spawn(work)
+}
 
 /// The machine.
 pub(crate) trait Host {
@@ -38,15 +49,16 @@ pub(crate) async fn blocking<T: Send + 'static>(
     host: &dyn Host,
     job: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
-    let (sender, receiver) = mpsc::channel();
+    // A channel would be compiled anew for each type of result: 2 KiB each.
+    let result = Arc::new(Mutex::new(None));
+    let place = Arc::clone(&result);
     let work = host.run(Box::new(move || {
-        // Nobody waits any longer: the result is not needed.
-        let _ = sender.send(job());
+        let result = job();
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
     }));
     work.await;
-    receiver
-        .try_recv()
-        .map_err(|_| io::Error::other("a worker thread was lost"))
+    let result = result.lock().unwrap_or_else(PoisonError::into_inner).take();
+    result.ok_or_else(|| io::Error::other("a worker thread was lost"))
 }
 
 /// As [`blocking`], for jobs that tell how far they are.

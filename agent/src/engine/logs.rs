@@ -12,6 +12,7 @@ use super::Engine;
 use super::app::App;
 use super::failure;
 use super::generation::Loaded;
+use super::host::spawn;
 use super::ours::find;
 use super::trouble::Trouble;
 use crate::api::{Failure, Update};
@@ -95,7 +96,7 @@ impl Engine {
         let mut tasks = Vec::new();
         for (name, mut stream) in streams {
             let sender = sender.clone();
-            tasks.push(self.executor.spawn(async move {
+            let relayed = async move {
                 loop {
                     let next = stream.next().await.transpose();
                     let Some(line) = next else { return };
@@ -103,7 +104,8 @@ impl Engine {
                         return;
                     }
                 }
-            }));
+            };
+            tasks.push(spawn(&self.executor, relayed));
         }
         drop(sender);
         while let Ok((name, line)) = lines.recv().await {

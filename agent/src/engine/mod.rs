@@ -68,7 +68,7 @@ use crate::state::{
     EvidenceFiles, History, Intents, Lock, Objects, Opened, Reports, Spool, StateFile, bindings,
 };
 use app::App;
-pub(crate) use host::{Host, Later, blocking};
+pub(crate) use host::{Host, Later, blocking, spawn};
 use link::Link;
 pub(crate) use ports::Ports;
 pub use verify::verify_bundle;

@@ -12,6 +12,7 @@ use agent_core::{AppState, Event, Phase};
 use relay_api::device::Desired;
 
 use super::Engine;
+use super::host::spawn;
 use super::link::Again;
 use crate::api::{AppliedView, Failure};
 use crate::exit;
@@ -139,7 +140,7 @@ impl Engine {
         }
         log::info!("app={name} rollout={} phase=fetching", desired.rollout);
         let attempt = Rc::clone(self).attempt(desired.clone(), remote);
-        let task = self.executor.spawn(attempt);
+        let task = spawn(&self.executor, attempt);
         // A newer wish takes the place of an older one that has stopped nothing yet.
         self.link
             .attempts

@@ -17,6 +17,7 @@ use smol::{Task, lock};
 
 use super::Engine;
 use super::generation::Loaded;
+use super::host::spawn;
 use super::ours::{find, is_running};
 use super::probe::ProbeFailure;
 use super::reports::Allowances;
@@ -159,9 +160,9 @@ impl Engine {
                 allowances: Rc::clone(&supervisor.allowances),
             };
             if service.service.health.is_some() {
-                tasks.push(self.executor.spawn(watch.clone().probe()));
+                tasks.push(spawn(&self.executor, watch.clone().probe()));
             }
-            tasks.push(self.executor.spawn(watch.wait()));
+            tasks.push(spawn(&self.executor, watch.wait()));
         }
         *supervisor.watched.borrow_mut() = watched;
         *supervisor.tasks.borrow_mut() = tasks;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::cross::target::{TARGETS, Target};
+use crate::cross::zig::LINKER_ONLY;
 use crate::shell;
 
 /// A program of ours that ships.
@@ -104,7 +105,10 @@ impl Program {
                 "-Cpanic=immediate-abort".to_owned(),
                 // Then nothing walks the stack, and its tables (a sixth of the binary) can go.
                 "-Cforce-unwind-tables=no".to_owned(),
+                // Nor does anything say in which line it happened.
+                "-Zlocation-detail=none".to_owned(),
             ]);
+            flags.extend(LINKER_ONLY.map(|flag| format!("-Clink-arg={flag}")));
         } else {
             // A request that panics ends alone; Zig's unwinder stands in for gcc's.
             flags.push("-Clink-arg=-lunwind".to_owned());

@@ -2,7 +2,8 @@
 //!
 //! Cargo and build scripts want one program without arguments, so each target gets a wrapper
 //! script of two lines, which calls a copy of this program, which drops what Zig does not take
-//! and starts Zig. Nothing is installed outside `target/`.
+//! and starts Zig. Flags that only Zig's linker takes need a second link: Zig says how it called
+//! its linker, and that call is made again with them. Nothing is installed outside `target/`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::cross::program::Program;
 use crate::cross::target::{TARGETS, Target};
@@ -26,11 +27,22 @@ const VERSION: &str = "0.15.2";
 pub(crate) const AS_COMPILER: &str = "zig-cc";
 
 /// For size; sections of their own let the linker drop what is not called (zstd's compressor), and
-/// nothing unwinds.
+/// nothing unwinds. The macros are zstd's: one decoder of each kind instead of one for each
+/// processor and block; all read the same format.
 const SMALL_C_FLAGS: &str = "-Os -ffunction-sections -fdata-sections \
-    -fno-unwind-tables -fno-asynchronous-unwind-tables";
+    -fno-unwind-tables -fno-asynchronous-unwind-tables \
+    -DDYNAMIC_BMI2=0 -DHUF_FORCE_DECOMPRESS_X1=1 -DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT=1 \
+    -DZSTD_NO_INLINE=1";
 /// For speed. Zig would add checks for undefined behaviour otherwise.
 const FAST_C_FLAGS: &str = "-O2 -ffunction-sections -fdata-sections -fno-sanitize=undefined";
+
+/// What Zig refuses and its linker takes.
+pub(crate) const LINKER_ONLY: [&str; 2] = [
+    // Functions with the same instructions become one. Nothing of ours compares their addresses.
+    "-Wl,--icf=all",
+    // A bit for each address that is adjusted at start instead of up to 24 bytes; musl reads it.
+    "-Wl,--pack-dyn-relocs=relr",
+];
 
 /// An installed Zig with its wrappers.
 pub(crate) struct Zig {
@@ -108,22 +120,54 @@ pub(crate) fn run_as_compiler(args: Vec<OsString>) -> ExitCode {
         eprintln!("{AS_COMPILER}: expected a target and the path of a Python that has ziglang");
         return ExitCode::FAILURE;
     };
-    let error = Command::new(python)
-        .args(["-m", "ziglang", "cc"])
-        .args(target.zig)
-        .args(translate(args))
-        .exec();
-    eprintln!("{AS_COMPILER}: cannot start zig: {error}");
-    ExitCode::FAILURE
+    let zig = |tool: &str| {
+        let mut command = Command::new(&python);
+        command.args(["-m", "ziglang", tool]);
+        command
+    };
+    let (linker_only, args) = translate(args);
+    let mut compiler = zig("cc");
+    compiler.args(target.zig).args(args);
+    if linker_only.is_empty() {
+        let error = compiler.exec();
+        eprintln!("{AS_COMPILER}: cannot start zig: {error}");
+        return ExitCode::FAILURE;
+    }
+    match link_again(&mut compiler, &mut zig("ld.lld"), &linker_only) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{AS_COMPILER}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-/// The arguments of a gcc-like compiler as Zig takes them.
-fn translate(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut out = Vec::new();
+/// Links once with Zig's compiler, which makes musl and the start files, then again with its
+/// linker alone: the same arguments, and those that the compiler does not take.
+fn link_again(compiler: &mut Command, linker: &mut Command, more: &[String]) -> Result<()> {
+    let output = compiler.env("ZIG_VERBOSE_LINK", "1").output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "zig cc failed: {text}");
+    let call = linker_call(&text).context("zig did not say how it called its linker")?;
+    let flags = more.iter().filter_map(|flag| flag.strip_prefix("-Wl,"));
+    shell::run(linker.args(call).args(flags))
+}
+
+/// The arguments in the line in which Zig says how it called its linker. Paths with spaces come
+/// apart there; the linker then finds no such file.
+fn linker_call(stderr: &str) -> Option<Vec<&str>> {
+    let mut calls = stderr.lines().filter_map(|l| l.strip_prefix("ld.lld "));
+    calls.next_back().map(|l| l.split_whitespace().collect())
+}
+
+/// The arguments of a gcc-like compiler as Zig takes them, after those for its linker only.
+fn translate(args: impl Iterator<Item = OsString>) -> (Vec<String>, Vec<OsString>) {
+    let (mut linker_only, mut out) = (Vec::new(), Vec::new());
     for arg in args {
         match arg.to_str() {
             // Rust's name of the target, which Zig does not know, and which it has already.
             Some(text) if text.starts_with("--target=") => {}
+            Some(text) if LINKER_ONLY.contains(&text) => linker_only.push(text.to_owned()),
             // Zig brings its own.
             Some(text) if text.starts_with("-lgcc") => {}
             // rustc links static ARM binaries at a fixed address. Position-independent ones cost
@@ -133,7 +177,7 @@ fn translate(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
             _ => out.push(arg),
         }
     }
-    out
+    (linker_only, out)
 }
 
 #[cfg(test)]
@@ -143,13 +187,25 @@ mod tests {
     #[test]
     fn arguments_become_zigs() {
         let check = |given: &str, wanted: &str| {
-            let out = translate(given.split_whitespace().map(OsString::from));
+            let (linker_only, out) = translate(given.split_whitespace().map(OsString::from));
             let wanted: Vec<OsString> = wanted.split_whitespace().map(OsString::from).collect();
             assert_eq!(out, wanted, "{given}");
+            assert_eq!(linker_only.is_empty(), !given.contains("icf"), "{given}");
         };
         check("a.o -static -no-pie -lc", "a.o -static -pie -lc");
         check("a.o -static-pie", "a.o -static -pie");
         check("--target=armv7-unknown-linux-musleabihf -c a.c", "-c a.c");
         check("-lgcc -lgcc_eh -lgcc_s -lunwind", "-lunwind");
+        check(
+            "a.o -Wl,--icf=all -Wl,--gc-sections",
+            "a.o -Wl,--gc-sections",
+        );
+    }
+
+    #[test]
+    fn the_linkers_call_is_found_among_warnings() {
+        let text = "warning: x\nld.lld -O2 -o a a.o\nwarning: ld.lld y\n";
+        assert_eq!(linker_call(text), Some(vec!["-O2", "-o", "a", "a.o"]));
+        assert_eq!(linker_call("warning: ld.lld y"), None);
     }
 }
