@@ -185,11 +185,8 @@ fn exits_are_told_and_a_crash_loop_is_told_a_few_times_an_hour() {
         code: 137,
         oom_killed: true,
     };
-    let nudged = || agent.engine.nudges.1.try_recv().is_ok();
-    assert!(nudged(), "an update is told soon");
     assert!(bench.fake.crash_with("shop", "db", status));
     agent.pass_ms(2_000);
-    assert!(!nudged(), "an exit waits for the next check-in");
     deliver(&agent, &relay).unwrap();
     let exited = |service: &str, exit_code, oom_killed| Event::Exited {
         service: service.parse().unwrap(),
@@ -357,17 +354,14 @@ fn a_refusal_is_told_once_for_a_rollout_and_each_time_to_somebody_on_site() {
     assert_eq!(refuse(&agent, 7, 10, "too old"), 4);
     assert_eq!(refuse(&agent, 7, 10, "too old"), 4);
     assert_eq!(refuse(&agent, 8, 10, "too old"), 5, "another rollout");
-    assert_eq!(refuse(&agent, 8, 12, "5 bytes short"), 6, "another end");
-    assert_eq!(refuse(&agent, 8, 12, "4 bytes short"), 6);
+    // What may pass is tried again, and not told (clause D34).
+    assert_eq!(refuse(&agent, 8, 12, "5 bytes short"), 5);
     let attempts = relay.attempts.borrow().len();
-    assert_eq!(attempts, 6, "nothing was sent twice");
+    assert_eq!(attempts, 5, "nothing was sent twice");
     agent.stop();
     let agent = bench.daemon();
-    assert_eq!(
-        refuse(&agent, 8, 12, "3 bytes short"),
-        6,
-        "nor after a restart"
-    );
+    let again = refuse(&agent, 8, 10, "too old");
+    assert_eq!(again, 5, "nor after a restart");
     let told = relay.updates();
     let last = told.last().unwrap();
     assert_eq!(last.result, UpdateResult::Refused);
