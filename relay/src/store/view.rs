@@ -5,9 +5,7 @@
 use std::collections::BTreeSet;
 
 use bundle::{AppName, Utc, VariableName};
-use relay_api::device::{
-    AppFacts, AppPhase, Event, Report, ServiceFacts, ServiceState, UpdateResult, Updated,
-};
+use relay_api::device::{AppFacts, Event, Report, ServiceFacts, UpdateResult, Updated};
 use relay_api::operator;
 
 use crate::domain::release::Bundle;

@@ -162,6 +162,28 @@ fn what_the_relay_names_is_installed_and_told() {
 }
 
 #[test]
+fn an_update_is_told_soon_and_an_exit_with_the_next_check_in() {
+    let (bench, relay, agent) = enrolled();
+    let next = || {
+        let before = relay.asked();
+        while relay.asked() == before {
+            agent.pass_ms(1_000);
+        }
+    };
+    next();
+    let before = relay.asked();
+    agent.apply(&Recipe::new(1).build(&bench)).unwrap();
+    agent.pass_ms(10_000);
+    assert!(relay.asked() > before);
+    agent.pass_ms(10 * MINUTE_MS);
+    next();
+    let before = relay.asked();
+    assert!(bench.fake.crash("shop", "db", 1));
+    agent.pass_ms(2_000);
+    assert_eq!(relay.asked(), before);
+}
+
+#[test]
 fn a_check_in_at_rest_does_not_wake_the_runtime() {
     let (bench, relay, agent) = enrolled();
     agent.apply(&Recipe::new(1).build(&bench)).unwrap();
