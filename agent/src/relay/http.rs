@@ -28,6 +28,9 @@ use super::tls::{self, Floor, TlsConnector};
 use super::{Fetched, Range, Remote, RemoteError, Sink};
 use crate::engine::{Host, Later, blocking};
 
+/// How long a challenge is used again, so that it holds for all of a long poll that begins with it.
+const CHALLENGE_KEPT: Duration = Duration::from_secs(CHALLENGE_VALID_S / 2);
+
 /// What a device needs in order to speak to a relay.
 pub(crate) struct Way {
     /// Where the relay is.
@@ -358,10 +361,17 @@ impl Line {
             .ok_or(RemoteError::Garbage("it has no challenge"))
     }
 
-    /// Keeps the challenge of an answer; without one, there is none for the next request.
+    /// Keeps the challenge of an answer; without one, there is none for the next request. One that
+    /// was taken stays for a while, so that a request which says nothing new is the same in each
+    /// bit, and cheap for the relay (clause D15).
     fn keep_challenge(&self, response: &Response) {
         let found = answer::challenge(response);
-        *lock(&self.challenge) = found.map(|found| (found, Instant::now()));
+        let mut known = lock(&self.challenge);
+        let stays = |(_, since): &(String, Instant)| since.elapsed() < CHALLENGE_KEPT;
+        if found.is_some() && response.status().is_success() && known.as_ref().is_some_and(stays) {
+            return;
+        }
+        *known = found.map(|found| (found, Instant::now()));
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the relay decides: who may enrol, which bundle fits which device, what each device shall
 //! run, how a rollout stands. Pure: time, chance and data are arguments.
 //!
-//! [`challenge`] and [`request`] say who asks; [`token`] what secrets are; [`selector`] which devices
+//! [`challenge`], [`request`] and [`verified`] say who asks; [`token`] what secrets are; [`selector`] which devices
 //! are meant; [`release`] which bundle fits; [`rollout`] how it goes; [`desired`] what a device is
 //! told; [`audit`] what is remembered of it all. Staged rollouts, windows, roles and teams belong
 //! here, too, when they come.
@@ -19,3 +19,4 @@ pub(crate) mod rollout;
 pub(crate) mod selector;
 pub(crate) mod token;
 pub(crate) mod variables;
+pub(crate) mod verified;

@@ -10,6 +10,8 @@ use bundle::Digest;
 use relay_api::device::signed_text;
 use ring::signature::{ED25519, UnparsedPublicKey};
 
+use super::verified::Verified;
+
 /// What of a request is signed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signed<'a> {
@@ -42,10 +44,43 @@ impl std::error::Error for SignatureError {}
 /// # Errors
 /// [`SignatureError`]: malformed, by another key, or over another request.
 pub(crate) fn verify(signed: Signed<'_>, public_key: &[u8; 32]) -> Result<(), SignatureError> {
+    verify_text(&signed.text(), signed.signature, public_key)
+}
+
+/// The same, and looks first whether this very request, with this signature and this key, was
+/// verified a short time before `now`.
+///
+/// # Errors
+/// [`SignatureError`].
+pub(crate) fn verify_once(
+    signed: Signed<'_>,
+    public_key: &[u8; 32],
+    verified: &Verified,
+    now: u64,
+) -> Result<(), SignatureError> {
+    let text = signed.text();
+    // The key has a fixed length and the signature's header no line feed: no two requests run into
+    // the same bytes.
+    let signature = signed.signature.as_bytes();
+    let whole = Digest::of(&[public_key, signature, b"\n", text.as_bytes()].concat());
+    if verified.has(&whole, now) {
+        return Ok(());
+    }
+    verify_text(&text, signed.signature, public_key)?;
+    verified.add(whole, now);
+    Ok(())
+}
+
+impl Signed<'_> {
+    fn text(&self) -> String {
+        signed_text(self.method, self.path, self.body, self.challenge)
+    }
+}
+
+fn verify_text(text: &str, signature: &str, public_key: &[u8; 32]) -> Result<(), SignatureError> {
     let signature = URL_SAFE_NO_PAD
-        .decode(signed.signature)
+        .decode(signature)
         .map_err(|_| SignatureError)?;
-    let text = signed_text(signed.method, signed.path, signed.body, signed.challenge);
     UnparsedPublicKey::new(&ED25519, public_key)
         .verify(text.as_bytes(), &signature)
         .map_err(|_| SignatureError)
@@ -71,6 +106,11 @@ mod tests {
             signature: &signature,
         };
         assert_eq!(verify(good, &key), Ok(()));
+        // Remembered: what differs in anything must not be taken for it.
+        let verified = Verified::default();
+        for _ in 0..2 {
+            assert_eq!(verify_once(good, &key, &verified, 0), Ok(()));
+        }
         let other_body = Digest::of(b"other");
         for (why, bad) in [
             (
@@ -124,7 +164,13 @@ mod tests {
             ),
         ] {
             assert_eq!(verify(bad, &key), Err(SignatureError), "{why}");
+            for _ in 0..2 {
+                let refused = verify_once(bad, &key, &verified, 0);
+                assert_eq!(refused, Err(SignatureError), "{why}");
+            }
         }
         assert_eq!(verify(good, &[3; 32]), Err(SignatureError), "another key");
+        let refused = verify_once(good, &[3; 32], &verified, 0);
+        assert_eq!(refused, Err(SignatureError), "another key");
     }
 }

@@ -14,10 +14,15 @@ use super::error::ApiError;
 /// Bytes that must have room for the relay to be ready.
 const PROBE_BYTES: usize = 4096;
 
+/// The process is up.
+pub(super) const PATH_UP: &str = "/healthz";
+/// It can do its work.
+pub(super) const PATH_READY: &str = "/readyz";
+
 pub(super) fn routes() -> Router<Arc<Relay>> {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
+        .route(PATH_UP, get(|| async { "ok\n" }))
+        .route(PATH_READY, get(ready))
 }
 
 /// Whether the database answers, and the folder of bundles can be written.

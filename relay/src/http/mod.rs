@@ -33,6 +33,7 @@ use self::limit::Limit;
 use crate::domain::challenge::Challenges;
 use crate::domain::desired::{BundleUrl, Schedule};
 use crate::domain::token::{Kind, SECRET_BYTES, Secret};
+use crate::domain::verified::Verified;
 use crate::store::Store;
 use crate::store::folder::BundleFolder;
 
@@ -44,6 +45,8 @@ pub(crate) struct Relay {
     pub(crate) folder: BundleFolder,
     /// What devices sign.
     pub(crate) challenges: Challenges,
+    /// What of that was verified a short time ago.
+    pub(crate) verified: Verified,
     /// When devices ask.
     pub(crate) schedule: Schedule,
     /// Where devices fetch bundles.

@@ -10,9 +10,19 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::info;
+use relay_api::device::{PATH_CHALLENGE, PATH_CHECK_IN};
+use tracing::{debug, info};
 
-use super::Peer;
+use super::{Peer, health};
+
+/// What comes all the time and says nothing new when it goes well: logged at debug. A line takes as
+/// long as a tenth of a check-in.
+const ROUTINE: [&str; 4] = [
+    PATH_CHECK_IN,
+    PATH_CHALLENGE,
+    health::PATH_UP,
+    health::PATH_READY,
+];
 
 /// Who asks, for the log: filled in by whatever finds it out.
 #[derive(Clone, Debug, Default)]
@@ -33,18 +43,28 @@ pub(super) async fn log(mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let from = request.extensions().get::<Peer>().copied();
-    let from = from.map(|peer| peer.address(request.headers()).to_string());
+    let from = from.map(|peer| peer.address(request.headers()));
     let response = next.run(request).await;
-    info!(
-        method = ?method,
-        route = route.as_ref().map_or("-", MatchedPath::as_str),
-        status = response.status().as_u16(),
-        ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-        bytes = bytes(&response),
-        who = who.0.get().map_or("nobody", String::as_str),
-        from = from.as_deref().unwrap_or_default(),
-        "request"
-    );
+    let route = route.as_ref().map_or("-", MatchedPath::as_str);
+    macro_rules! line {
+        ($level:ident) => {
+            $level!(
+                method = ?method,
+                route,
+                status = response.status().as_u16(),
+                ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+                bytes = bytes(&response),
+                who = who.0.get().map_or("nobody", String::as_str),
+                from = from.map(|from| from.to_string()).unwrap_or_default(),
+                "request"
+            )
+        };
+    }
+    if response.status().is_success() && ROUTINE.contains(&route) {
+        line!(debug);
+    } else {
+        line!(info);
+    }
     response
 }
 

@@ -11,8 +11,8 @@ use axum::Router;
 use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -37,10 +37,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Most bytes of a request's head, and of a body before somebody reads it.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
-/// Most bytes of an HTTP/2 request's headers.
-const HEAD_BYTES_MAX: u32 = 16 << 10;
-/// Most requests at once on one HTTP/2 connection: devices send one, operators few.
-const STREAMS_MAX: u32 = 16;
 
 /// Accepts connections until `stop`, then lets those that are busy finish for [`GRACE`].
 pub(crate) async fn serve(
@@ -87,21 +83,17 @@ pub(crate) async fn serve(
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+/// HTTP/1.1 alone: a device has one request under way, and a proxy speaks it to what is behind it.
+fn builder() -> Builder {
+    let mut builder = Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
+        // Without this each connection that waits for its answer has a second buffer, to notice its
+        // end in. So one that was left takes its place until the answer cannot be sent.
+        .half_close(true)
         .max_buf_size(BUFFER_BYTES_MAX)
         .max_headers(64);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(HEAD)
-        .keep_alive_timeout(HANDSHAKE)
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX);
     builder
 }
 
@@ -110,7 +102,7 @@ async fn connection(
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     app: Router,
-    builder: &Builder<TokioExecutor>,
+    builder: &Builder,
     watcher: Watcher,
     stop: &CancellationToken,
 ) {
@@ -122,22 +114,25 @@ async fn connection(
     };
     let shaken = tokio::select! {
         () = stop.cancelled() => return,
-        shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)) => shaken,
+        // In boxes: a connection that waits shall not keep the room that its handshake needed.
+        shaken = tokio::time::timeout(HANDSHAKE, Box::pin(tls.accept(stream))) => shaken,
     };
     match shaken {
-        Ok(Ok(stream)) => talk(stream, Peer::tls(peer), app, builder, watcher).await,
+        Ok(Ok(stream)) => talk(Box::new(stream), Peer::tls(peer), app, builder, watcher).await,
         Ok(Err(error)) => debug!(%peer, ?error, "a handshake failed"),
         Err(_) => debug!(%peer, "a handshake took too long"),
     }
 }
 
-async fn talk<S>(
+/// No `async fn`, which would keep room for each value that moves through it.
+fn talk<S>(
     stream: S,
     peer: Peer,
     app: Router,
-    builder: &Builder<TokioExecutor>,
+    builder: &Builder,
     watcher: Watcher,
-) where
+) -> impl Future<Output = ()> + use<S>
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
@@ -145,7 +140,10 @@ async fn talk<S>(
         app.clone().call(request.map(Body::new))
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection.into_owned()).await {
-        debug!(error = ?error.to_string(), "a connection ended early");
+    let watched = Box::pin(watcher.watch(connection));
+    async move {
+        if let Err(error) = watched.await {
+            debug!(error = ?error.to_string(), "a connection ended early");
+        }
     }
 }

@@ -5,16 +5,14 @@
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
 use super::settings::{LogFormat, Settings};
 
 /// Starts logging for the whole process; a second call changes nothing.
 pub(crate) fn start(settings: &Settings) {
-    let filter = EnvFilter::new(&settings.log_level);
     let builder = fmt()
-        .with_env_filter(filter)
+        .with_max_level(settings.log_level)
         .with_writer(io::stderr)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal());

@@ -23,6 +23,7 @@ use super::first_token::random;
 use super::settings::Settings;
 use crate::domain::challenge::Challenges;
 use crate::domain::desired::{BundleUrl, Schedule};
+use crate::domain::verified::Verified;
 use crate::http::Relay;
 use crate::store::Store;
 use crate::store::folder::BundleFolder;
@@ -58,6 +59,7 @@ pub(super) async fn open(
         store: Arc::new(store),
         folder,
         challenges: Challenges::new(&key),
+        verified: Verified::default(),
         schedule: Schedule {
             interval_s: settings.interval_s,
             long_poll_s: settings.long_poll_s,

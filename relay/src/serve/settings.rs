@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use relay_api::device::LONG_POLL_S_MAX;
 use serde::Deserialize;
+use tracing::Level;
 
 /// Seconds between two check-ins of a device, unless set.
 const INTERVAL_S: u32 = 60;
@@ -128,7 +129,7 @@ pub(crate) struct Settings {
     pub(crate) bundle_bytes_max: u64,
     pub(crate) connections_max: usize,
     pub(crate) log_format: LogFormat,
-    pub(crate) log_level: String,
+    pub(crate) log_level: Level,
 }
 
 /// Why settings make no sense.
@@ -281,10 +282,10 @@ impl Given {
             "from 1 to 1000000",
             (1..=1_000_000).contains(&connections_max),
         )?;
-        let log_level = self.log_level.unwrap_or_else(|| "info".to_string());
-        if log_level.parse::<tracing::Level>().is_err() {
-            return Err(SettingsError::LogLevel(log_level));
-        }
+        let log_level = match self.log_level {
+            None => Level::INFO,
+            Some(word) => word.parse().map_err(|_| SettingsError::LogLevel(word))?,
+        };
         Ok(Settings {
             data: self.data.ok_or(SettingsError::Missing("--data"))?,
             listen,

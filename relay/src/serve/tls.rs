@@ -172,7 +172,7 @@ impl Certificate {
             .map_err(TlsError::Unfit)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // Devices that come back each minute resume with a ticket, and the relay keeps nothing.
         config.ticketer = ring::Ticketer::new().map_err(TlsError::Unfit)?;
         config.send_tls13_tickets = 1;

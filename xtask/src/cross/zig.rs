@@ -33,8 +33,13 @@ const SMALL_C_FLAGS: &str = "-Os -ffunction-sections -fdata-sections \
     -fno-unwind-tables -fno-asynchronous-unwind-tables \
     -DDYNAMIC_BMI2=0 -DHUF_FORCE_DECOMPRESS_X1=1 -DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT=1 \
     -DZSTD_NO_INLINE=1";
-/// For speed. Zig would add checks for undefined behaviour otherwise.
-const FAST_C_FLAGS: &str = "-O2 -ffunction-sections -fdata-sections -fno-sanitize=undefined";
+/// For speed. Zig would add checks for undefined behaviour otherwise; and no panic unwinds through C.
+const FAST_C_FLAGS: &str = "-O2 -ffunction-sections -fdata-sections -fno-sanitize=undefined \
+    -fno-unwind-tables -fno-asynchronous-unwind-tables";
+/// What libsqlite3-sys builds SQLite with and the relay never asks for: full text, R-trees, statistics
+/// of pages and sounds.
+const SQLITE_FLAGS: &str = "-USQLITE_ENABLE_FTS3 -USQLITE_ENABLE_FTS3_PARENTHESIS \
+    -USQLITE_ENABLE_FTS5 -USQLITE_ENABLE_RTREE -USQLITE_ENABLE_DBSTAT_VTAB -USQLITE_SOUNDEX";
 
 /// What Zig refuses and its linker takes.
 pub(crate) const LINKER_ONLY: [&str; 2] = [
@@ -95,6 +100,7 @@ impl Zig {
             .env(format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()), &cc)
             .env(format!("AR_{name}"), self.bin.join("ar"))
             .env(format!("CFLAGS_{name}"), c_flags)
+            .env("LIBSQLITE3_FLAGS", SQLITE_FLAGS)
             .env("ZIG_GLOBAL_CACHE_DIR", &cache)
             .env("ZIG_LOCAL_CACHE_DIR", &cache);
         Ok(())

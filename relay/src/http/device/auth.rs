@@ -15,7 +15,7 @@ use super::super::trace::Who;
 use super::super::{Relay, body, from, now};
 use super::ApiError;
 use crate::domain::challenge::ChallengeError;
-use crate::domain::request::{Signed, verify};
+use crate::domain::request::{SignatureError, Signed, verify, verify_once};
 
 /// A request by a device that has shown that it has its key.
 pub(super) struct Asked {
@@ -61,7 +61,7 @@ pub(super) async fn signed(
     let key = relay.store.device_key(&device).await?;
     let key = key.ok_or(ApiError::UnknownDevice)?;
     let claimed = read(device, request, bytes_max).await?;
-    claimed.verify(&key)?;
+    claimed.verify_once(&key, relay)?;
     Ok(Asked {
         device: claimed.device,
         body: claimed.body,
@@ -108,14 +108,26 @@ impl Claimed {
     /// # Errors
     /// [`ApiError::Signature`].
     pub(super) fn verify(&self, key: &[u8; 32]) -> Result<(), ApiError> {
-        let signed = Signed {
+        self.accept(|signed| verify(signed, key))
+    }
+
+    /// The same for an enrolled device's key, which may have signed the same bytes a short time ago.
+    fn verify_once(&self, key: &[u8; 32], relay: &Relay) -> Result<(), ApiError> {
+        self.accept(|signed| verify_once(signed, key, &relay.verified, now()))
+    }
+
+    fn accept(
+        &self,
+        verify: impl FnOnce(Signed<'_>) -> Result<(), SignatureError>,
+    ) -> Result<(), ApiError> {
+        verify(Signed {
             method: self.method.as_str(),
             path: &self.path,
             body: &Digest::of(&self.body),
             challenge: &self.challenge,
             signature: &self.signature,
-        };
-        verify(signed, key).map_err(|_| ApiError::Signature)?;
+        })
+        .map_err(|_| ApiError::Signature)?;
         if let Some(who) = &self.who {
             who.is(format!("device {}", self.device));
         }

@@ -22,7 +22,9 @@ pub(super) async fn check_in(
     State(relay): State<Arc<Relay>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (device, seen, wait_s, meant) = {
+    // In a box that goes when it is done, the body with it: a device that waits shall cost little
+    // memory.
+    let taken = Box::pin(async {
         let asked = auth::signed(&relay, request, CHECK_IN_BYTES_MAX).await?;
         let sent: CheckIn = decode(&asked.body).map_err(ApiError::malformed)?;
         let stored = relay
@@ -30,9 +32,9 @@ pub(super) async fn check_in(
             .check_in(&asked.device, &sent.facts, &sent.apps, now())
             .await?;
         let meant = stored.ok_or(ApiError::UnknownDevice)?.meant;
-        (asked.device, sent.seen, sent.wait_s, meant)
-        // The body goes here: a device that waits shall cost little memory.
-    };
+        Ok::<_, ApiError>((asked.device, sent.seen, sent.wait_s, meant))
+    });
+    let (device, seen, wait_s, meant) = taken.await?;
     let wait_s = wait_s.min(relay.schedule.long_poll_s);
     let answer = answer(&relay, &meant);
     drop(meant);
