@@ -14,8 +14,13 @@ CORACLE_TOKEN (or CORACLE_TOKEN_FILE), else from what `relay login` stored.";
 /// The relay, and how results are printed
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Remote {
-    /// The relay's address, such as https://relay.example.com
-    #[arg(long, global = true, value_name = "URL", help_heading = "Relay")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Relay",
+        help = "The relay's address, such as https://relay.example.com"
+    )]
     relay: Option<String>,
 
     /// The CA of the relay's certificate, in PEM; without one, those that the system trusts

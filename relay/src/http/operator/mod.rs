@@ -1,6 +1,6 @@
 //! The operators' API, as the table at the top of `relay_api::operator` has it.
 //!
-//! [`table`] is the one place that says what each route may be used for; [`guard`] enforces it, and
+//! [`table`] is the one place that says what each route may be used for; [`mod@guard`] enforces it, and
 //! remembers what was refused. Never shows a secret after it was made.
 
 mod audit;
