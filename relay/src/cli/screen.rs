@@ -115,7 +115,9 @@ impl Screen {
             let json = serde_json::to_string_pretty(value).map_err(Failure::new)?;
             print(&escape::json(&(json + "\n")));
         } else {
-            print(&text(&self.look));
+            // A command may have waited for what it shows.
+            let now = Timestamp::now();
+            print(&text(&Look { now, ..self.look }));
         }
         Ok(())
     }
