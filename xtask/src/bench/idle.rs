@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::proc::{field, number};
 use crate::cross::program::AGENT;
 use crate::cross::{self, target};
-use crate::demo::cast::Cast;
+use crate::demo::cast::{APP, Cast};
 use crate::host;
 
 /// How long the agent may take to come to rest after an update.
@@ -41,7 +41,7 @@ pub(super) fn run(seconds: u64, json: bool) -> Result<()> {
     } else {
         let kib = |bytes: u64| bytes / 1024;
         println!(
-            "agent, idle, 3 containers, podman (watched for {} s)",
+            "agent, idle, 3 containers, podman, a check-in a minute (watched for {} s)",
             idle.seconds
         );
         println!(
@@ -72,9 +72,11 @@ pub(super) fn run(seconds: u64, json: bool) -> Result<()> {
 fn idle(seconds: u64) -> Result<Idle> {
     let native = target::find(std::env::consts::ARCH).map_err(|e| anyhow::anyhow!(e))?;
     cross::build_and_check(&[(&AGENT, native)])?;
-    let cast = Cast::assemble(Some(AGENT.dist(native)), None)?;
-    eprintln!("bench: version 1 goes in");
-    cast.agent.apply(&cast.pack(1)?)?.ok()?;
+    let cast = Cast::assemble(Some(AGENT.dist(native)), &[])?;
+    cast.agent.enroll(&cast.server, &[])?.ok()?;
+    eprintln!("bench: version 1 goes in, over HTTPS");
+    cast.server.publish(&cast.pack(1)?)?;
+    cast.server.roll_out(&format!("{APP}@1.0"), "all")?;
     cast.reading(1)?;
     let agent = cast.daemon.process_id();
     let podman = cast.podman.process_id().context("podman is gone")?;

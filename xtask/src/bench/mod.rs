@@ -21,9 +21,10 @@ Usage: cargo xtask bench idle [--seconds N] [--json]
        cargo xtask bench relay [--seconds N] [--devices N] [--relay PATH] [--json]
 
 idle: the agent as it ships (static, for this machine) supervises the demo's three containers on a
-podman of its own; after the update has settled, what it takes: PSS and RSS (smaps_rollup), the
-peak RSS so far (with the update of version 1), bytes that it wrote and times that it woke within
-N seconds (60), and beside it the PSS of podman's own service. Needs root.
+podman of its own, enrolled at a relay of its own, which it asks once a minute; after version 1 has
+come over HTTPS and settled, what it takes: PSS and RSS (smaps_rollup), the peak RSS so far (with the
+update), bytes that it wrote and times that it woke within N seconds (60), and beside it the PSS of
+podman's own service. Needs root.
 
 relay: the relay as it ships (static, for this machine) on loopback, with devices that are enrolled
 through the front door: signed check-ins over TLS, beside a no-op of the same relay and beside

@@ -28,8 +28,8 @@ pub(crate) struct Cast {
     pub(crate) agent: Agent,
     /// The containers' home.
     pub(crate) podman: PodmanService,
-    /// The relay that the device asks; none for figures of the agent alone.
-    pub(crate) server: Option<RelayServer>,
+    /// The relay that the device asks.
+    pub(crate) server: RelayServer,
     /// The operator's tool.
     pub(crate) relay: Relay,
     /// The release key.
@@ -42,9 +42,8 @@ pub(crate) struct Cast {
 
 impl Cast {
     /// Starts podman, a relay and the daemon; makes a key, which the device trusts. The agent is
-    /// `program`, or the one that `cargo build` makes; `server` are options of `relay serve`, which
-    /// is left out without any.
-    pub(crate) fn assemble(program: Option<PathBuf>, server: Option<&[&str]>) -> Result<Self> {
+    /// `program`, or the one that `cargo build` makes; `options` are of `relay serve`.
+    pub(crate) fn assemble(program: Option<PathBuf>, options: &[&str]) -> Result<Self> {
         let sandbox = Sandbox::on_host()?;
         let relay = Relay::new(&sandbox)?;
         let keys = relay.new_keys("release")?;
@@ -58,8 +57,7 @@ impl Cast {
             agent.config_file(),
             format!("[variables.{APP}]\nSITE_NAME = \"Harbour office\"\n"),
         )?;
-        let server = server.map(|options| RelayServer::start(&sandbox, options));
-        let server = server.transpose()?;
+        let server = RelayServer::start(&sandbox, options)?;
         let daemon = agent.start()?;
         Ok(Self {
             daemon,
@@ -91,14 +89,6 @@ impl Cast {
             .image("flow", &test_images::node_red(release)?)
             .image("web", &test_images::nginx(release)?)
             .to(&format!("{APP}-{version}.0.bin"))
-    }
-
-    /// The relay.
-    ///
-    /// # Errors
-    /// Where none plays.
-    pub(crate) fn server(&mut self) -> Result<&mut RelayServer> {
-        self.server.as_mut().context("no relay plays here")
     }
 
     /// Waits until nginx hands out a reading of this version.

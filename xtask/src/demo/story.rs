@@ -19,15 +19,15 @@ const ROLLOUT_PATIENCE: Duration = Duration::from_secs(180);
 
 pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
     tell.step("A release key, a relay with TLS, and a device with a podman service of its own");
-    let mut cast = Cast::assemble(None, Some(&["--long-poll", "30"]))?;
+    let mut cast = Cast::assemble(None, &["--long-poll", "30"])?;
     tell.command("relay key new --out release --no-password");
     tell.command("relay serve --data data --listen 127.0.0.1:0 --dev-ca ca --long-poll 30 &");
-    tell.say(&format!("relay listens on {}", cast.server()?.url()));
+    tell.say(&format!("relay listens on {}", cast.server.url()));
     tell.command("agent run &");
     tell.say("The device trusts release.pub, and has one setting of its own: SITE_NAME.");
 
     tell.step("The device enrols itself with a one-time token, and makes its own key");
-    enrol(tell, &mut cast)?;
+    enrol(tell, &cast)?;
 
     tell.step("Packing version 1: three services that talk to each other, in one signed file");
     let v1 = cast.pack(1)?;
@@ -42,8 +42,8 @@ pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
     tell.excerpt(&inspected.stdout);
 
     tell.step("Publishing version 1 and rolling it out: the device fetches it over HTTPS");
-    publish(tell, &mut cast, &v1)?;
-    roll_out(tell, &mut cast, "1.0", "succeeded")?;
+    publish(tell, &cast, &v1)?;
+    roll_out(tell, &cast, "1.0", "succeeded")?;
     let reading = cast.reading(1)?;
     tell.command(&format!("curl http://127.0.0.1:{}/reading", cast.port));
     tell.say(&format!("  {}", reading.body.trim()));
@@ -61,8 +61,8 @@ pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
 
     tell.step("Rolling version 2 out: only what the device lacks is fetched");
     let broker = cast.container("broker")?;
-    publish(tell, &mut cast, &v2)?;
-    roll_out(tell, &mut cast, "2.0", "succeeded")?;
+    publish(tell, &cast, &v2)?;
+    roll_out(tell, &cast, "2.0", "succeeded")?;
     let reading = cast.reading(2)?;
     tell.say(&format!("  {}", reading.body.trim()));
     ensure!(
@@ -73,10 +73,10 @@ pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
 
     tell.step("Rolling version 3 out, whose health check fails");
     let v3 = cast.pack(3)?;
-    publish(tell, &mut cast, &v3)?;
-    roll_out(tell, &mut cast, "3.0", "failed")?;
+    publish(tell, &cast, &v3)?;
+    roll_out(tell, &cast, "3.0", "failed")?;
     cast.reading(2)?;
-    let shown = operator(tell, &mut cast, &["devices", "show", DEVICE])?.ok()?;
+    let shown = operator(tell, &cast, &["devices", "show", DEVICE])?.ok()?;
     ensure!(
         shown.stdout.contains("rolled back"),
         "the relay does not show the rollback"
@@ -107,7 +107,7 @@ pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
 
     tell.step("The relay dies; a technician applies version 4 from a stick");
     tell.command("kill -9 <the relay>");
-    cast.server()?.kill()?;
+    cast.server.kill()?;
     let v4 = cast.pack(4)?;
     apply(tell, &cast, &v4)?;
     let reading = cast.reading(4)?;
@@ -115,16 +115,16 @@ pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
     tell.holds("a relay that is away changes nothing on the device");
 
     tell.step("The relay returns, and learns of it");
-    cast.server()?.resume()?;
+    cast.server.resume()?;
     tell.command("relay serve … &");
     wait_until("the relay to learn of it", ROLLOUT_PATIENCE, || {
-        let devices = cast.server()?.ask(&["devices"])?;
+        let devices = cast.server.ask(&["devices"])?;
         let version = &devices[0]["apps"][0]["version"];
         Ok((version == "4.0").then_some(()))
     })?;
-    operator(tell, &mut cast, &["devices"])?.ok()?;
-    operator(tell, &mut cast, &["rollout", "list"])?.ok()?;
-    operator(tell, &mut cast, &["audit"])?.ok()?;
+    operator(tell, &cast, &["devices"])?.ok()?;
+    operator(tell, &cast, &["rollout", "list"])?.ok()?;
+    operator(tell, &cast, &["audit"])?.ok()?;
     tell.holds("the relay shows version 4 on the device, and who did what before");
 
     tell.step("What the device says of itself");
@@ -138,9 +138,9 @@ pub(super) fn tell(tell: &mut Teller, keep: bool) -> Result<()> {
 }
 
 /// A token from the relay, and the device's enrolment with it.
-fn enrol(tell: &Teller, cast: &mut Cast) -> Result<()> {
+fn enrol(tell: &Teller, cast: &Cast) -> Result<()> {
     tell.command("relay token enroll --label site=harbour --ttl 1h");
-    let server = cast.server.as_ref().context("no relay plays here")?;
+    let server = &cast.server;
     tell.command(&format!(
         "agent enroll {} --token cet_… --relay-ca ca/ca.pem",
         server.url()
@@ -157,21 +157,21 @@ fn enrol(tell: &Teller, cast: &mut Cast) -> Result<()> {
     Ok(())
 }
 
-fn publish(tell: &Teller, cast: &mut Cast, bundle: &Path) -> Result<()> {
+fn publish(tell: &Teller, cast: &Cast, bundle: &Path) -> Result<()> {
     let path = bundle.to_str().context("a path that is not UTF-8")?;
     let name = bundle.file_name().context("a bundle without a name")?;
     tell.command(&format!("relay publish {}", name.to_string_lossy()));
-    let outcome = cast.server()?.operator(&["publish", path])?;
+    let outcome = cast.server.operator(&["publish", path])?;
     tell.output(&outcome);
     outcome.ok().map(drop)
 }
 
 /// Starts a rollout and waits for its end.
-fn roll_out(tell: &Teller, cast: &mut Cast, version: &str, expected: &str) -> Result<()> {
+fn roll_out(tell: &Teller, cast: &Cast, version: &str, expected: &str) -> Result<()> {
     let release = format!("{APP}@{version}");
     let start = ["rollout", "start", &release, "--to", "site=harbour"];
     tell.command(&format!("relay {}", start.join(" ")));
-    let server = cast.server()?;
+    let server = &cast.server;
     let id = server.roll_out(&release, "site=harbour")?;
     let rollout = wait_until("the rollout to end", ROLLOUT_PATIENCE, || {
         let rollout = server.rollout(id)?;
@@ -184,9 +184,9 @@ fn roll_out(tell: &Teller, cast: &mut Cast, version: &str, expected: &str) -> Re
 }
 
 /// Runs an operator's command, and shows it and what it prints.
-fn operator(tell: &Teller, cast: &mut Cast, words: &[&str]) -> Result<Outcome> {
+fn operator(tell: &Teller, cast: &Cast, words: &[&str]) -> Result<Outcome> {
     tell.command(&format!("relay {}", words.join(" ")));
-    let outcome = cast.server()?.operator(words)?;
+    let outcome = cast.server.operator(words)?;
     tell.output(&outcome);
     Ok(outcome)
 }
@@ -244,16 +244,15 @@ fn finish(tell: &Teller, cast: Cast, keep: bool) -> Result<()> {
             agent.display(),
             socket.display()
         ));
-        if let Some(server) = &cast.server {
-            tell.say("And the relay:");
-            tell.command(&format!(
-                "CORACLE_RELAY_URL={} CORACLE_RELAY_CA={} CORACLE_TOKEN={} {} devices",
-                server.url(),
-                server.ca().display(),
-                server.admin_token()?,
-                e2e::binary("relay")?.display()
-            ));
-        }
+        tell.say("And the relay:");
+        let server = &cast.server;
+        tell.command(&format!(
+            "CORACLE_RELAY_URL={} CORACLE_RELAY_CA={} CORACLE_TOKEN={} {} devices",
+            server.url(),
+            server.ca().display(),
+            server.admin_token()?,
+            e2e::binary("relay")?.display()
+        ));
         tell.say(&format!(
             "Everything is in {}; the next demo clears it away.",
             cast.sandbox.path().display()
